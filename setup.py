@@ -10,9 +10,7 @@ parser = ConfigParser(delimiters=["="])
 parser.read(here / "settings.ini", encoding="utf-8")
 cfg = parser["DEFAULT"]
 
-extras = {
-    key.removesuffix("_requirements"): cfg[key].split() for key in cfg if key.endswith("_requirements")
-}
+extras = {key.removesuffix("_requirements"): cfg[key].split() for key in cfg if key.endswith("_requirements")}
 
 setup(
     name=cfg["lib_name"],

@@ -1,0 +1,101 @@
+# What a person or a machine runs here; `make` alone lists it. Everything is installed into .venv, which is made
+# from settings.ini (what is needed) and constraints.txt (which versions).
+
+PYTHON ?= python3
+DATA ?= embedded
+EPOCHS ?= 100
+SEED ?= 0
+OUT ?= runs/first
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/runtime.stamp
+DEV := $(VENV)/dev.stamp
+NEEDS := settings.ini setup.py constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+DEV_EXTRAS := dev,parity,oracle,browser
+
+# The four files of MNIST are used where they lie beside the checkout; a LEARNING_GAN_DATA of your own goes first.
+MNIST_BESIDE := $(shell cd ../shared/data/mnist 2>/dev/null && pwd)
+ifneq ($(MNIST_BESIDE),)
+export LEARNING_GAN_DATA ?= $(MNIST_BESIDE)
+endif
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@echo "  Variables: PYTHON=$(PYTHON)  and for train DATA=$(DATA) EPOCHS=$(EPOCHS) SEED=$(SEED) OUT=$(OUT)"
+
+.PHONY: train
+train: $(RUNTIME) ## from nothing to a picture of new digits: install what that needs, train, draw
+	$(BIN)/learning_gan_train --data "$(DATA)" --epochs "$(EPOCHS)" --seed "$(SEED)" --out "$(OUT)"
+
+.PHONY: test
+test: lint ## lint, then run every chapter and every test
+	$(BIN)/nbdev_test --n_workers 2 --timing
+	$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: $(DEV) ## style of notebooks and code; notebooks clean, package equal to their export
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python tools/check_export.py
+
+.PHONY: export
+export: $(DEV) ## format the notebooks and write the package from them
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format --quiet .
+	$(BIN)/nbdev_clean
+	$(BIN)/nbdev_export
+
+.PHONY: notebooks
+notebooks: $(DEV) ## execute all chapters in order and save their outputs (the long, real runs)
+	$(BIN)/python tools/execute_notebooks.py
+
+.PHONY: docs
+docs: $(DEV) ## build the site into _docs
+	$(BIN)/python tools/build_docs.py
+
+.PHONY: lab
+lab: $(DEV) ## open the chapters in JupyterLab
+	$(BIN)/jupyter lab nbs
+
+.PHONY: wheel-test
+wheel-test: $(DEV) ## build the wheel, install it with only its own needs into an empty environment, train there
+	$(BIN)/python -m pytest -m wheel
+
+.PHONY: hooks
+hooks: $(DEV) ## install the git hooks: clean and export at each commit, merge notebooks cell by cell
+	$(BIN)/nbdev_install_hooks
+	$(BIN)/pre-commit install
+
+.PHONY: pins
+pins: ## renew constraints.txt: newest versions that settings.ini allows
+	rm -rf .venv-pins
+	$(PYTHON) -m venv .venv-pins
+	.venv-pins/bin/python -m pip install --quiet --disable-pip-version-check ".[$(DEV_EXTRAS)]"
+	{ grep '^#' constraints.txt; .venv-pins/bin/python -m pip freeze --all | \
+	  grep -viE '^(pip|learning[-_.]gan)\b'; } > .venv-pins/constraints.txt
+	mv .venv-pins/constraints.txt constraints.txt
+	rm -rf .venv-pins
+
+.PHONY: clean
+clean: ## remove what was built; runs and .venv stay
+	rm -rf _docs _proc build dist *.egg-info .pytest_cache .ruff_cache .hypothesis nbs/nbdev.yml
+	find . -path ./$(VENV) -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	  echo "learning_gan needs Python 3.11, 3.12 or 3.13 (TensorFlow's range), and $(PYTHON) is not one:" \
+	  "name it, as in  make PYTHON=python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): $(NEEDS) | $(VENV)/bin/python
+	@echo "Installing what the package needs into $(VENV) (a minute or so)"
+	@$(INSTALL) --editable .
+	@touch $@
+
+$(DEV): $(NEEDS) | $(VENV)/bin/python
+	@echo "Installing the development set into $(VENV) (two minutes or so)"
+	@$(INSTALL) --editable ".[$(DEV_EXTRAS)]"
+	@touch $(RUNTIME) $@

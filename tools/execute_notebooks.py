@@ -1,0 +1,52 @@
+"""Execute the chapters in reading order and save their outputs; stop at the first that fails."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def execute(path: Path) -> float:
+    "Run the notebook at `path` in its folder, write it back with its outputs, and return the seconds it took."
+    start = time.monotonic()
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(
+        notebook,
+        timeout=None,
+        kernel_name="python3",
+        resources={"metadata": {"path": os.fspath(path.parent)}},
+    ).execute()
+    notebook.metadata["run_seconds"] = round(time.monotonic() - start, 1)  # the site tells readers
+    beside = path.with_suffix(".ipynb.tmp")
+    nbformat.write(notebook, beside)
+    beside.replace(path)
+    subprocess.run([Path(sys.executable).parent / "nbdev_clean", "--fname", path], cwd=ROOT, check=True)
+    return time.monotonic() - start
+
+
+def main() -> None:
+    "Execute the notebooks named on the command line, or all."
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("notebooks", nargs="*", type=Path, help="notebooks to execute (default: all of nbs)")
+    paths = parser.parse_args().notebooks or sorted((ROOT / "nbs").glob("*.ipynb"))
+    os.environ.pop(
+        "IN_TEST", None
+    )  # under tests chapters do less; the outputs that are saved come from the whole
+    for path in paths:
+        print(f"{path.name:32}", end="", flush=True)
+        try:
+            print(f"{execute(path.resolve()):7.1f} s", flush=True)
+        except CellExecutionError as error:
+            sys.exit(f"failed\n{error}")
+
+
+if __name__ == "__main__":
+    main()
