@@ -1,0 +1,47 @@
+"""What the tests share: the checkout, its settings, and processes that start from nothing."""
+
+import os
+import subprocess
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    "The root of the checkout."
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def settings():
+    "The section of settings.ini that holds everything."
+    parser = ConfigParser(delimiters=["="])
+    parser.read(ROOT / "settings.ini", encoding="utf-8")
+    return parser["DEFAULT"]
+
+
+@pytest.fixture(scope="session")
+def tracked() -> list[Path]:
+    "Every file git tracks, as a path from the root."
+    command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z"]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"not a git checkout: {error}")
+    return [Path(name) for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+@pytest.fixture
+def bare_env(tmp_path) -> dict[str, str]:
+    "An environment with an empty home and without the variables that steer this project."
+    home = tmp_path / "home"
+    home.mkdir()
+    dropped = ("LEARNING_GAN", "KERAS", "TF_", "JUPYTER", "MPL", "XDG", "PYTHONPATH", "IN_TEST")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    scripts = os.fspath(Path(sys.executable).parent)
+    return kept | {"HOME": os.fspath(home), "PATH": os.pathsep.join([scripts, kept["PATH"]])}
