@@ -62,7 +62,7 @@ lab: $(DEV) ## open the chapters in JupyterLab
 
 .PHONY: wheel-test
 wheel-test: $(DEV) ## build the wheel, install it with only its own needs into an empty environment, train there
-	$(BIN)/python -m pytest -m wheel
+	$(BIN)/python -m pytest tests/wheel_in_new_environment.py
 
 .PHONY: hooks
 hooks: $(DEV) ## install the git hooks: clean and export at each commit, merge notebooks cell by cell

@@ -152,13 +152,3 @@ def test_commands_run_on_the_declared_needs_alone(settings, alone, bare_env, tmp
         return [*alone, f"import {module} as m; sys.argv[:0] = [{name!r}]; m.{function}()"]
 
     run_commands(launch, bare_env, tmp_path / "run")
-
-
-@pytest.mark.wheel
-def test_commands_run_in_a_new_environment(root, wheel, bare_env, tmp_path):
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    scripts = tmp_path / "venv" / "bin"
-    install = [scripts / "python", "-m", "pip", "install", "-q", "-c", root / "constraints.txt", wheel]
-    subprocess.run(install, check=True, timeout=900)
-    assert not (scripts / "nbdev_export").exists()
-    run_commands(lambda name: [scripts / name], bare_env, tmp_path / "run")
