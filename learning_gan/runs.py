@@ -228,12 +228,14 @@ def _check_same_run(run, config):
     if changed:
         warnings.warn(f"{run} may not continue to the bit: {'; '.join(changed)}", stacklevel=4)
 
-# %% ../nbs/91_runs.ipynb #9dd9f83b
+# %% ../nbs/91_runs.ipynb #7ba24ba6
 def _refuse_strangers(run):
     "Refuse a file, and a folder that holds something but is no run, before anything is written to it."
     if run.exists() and not run.is_dir():
         raise RunError(f"{run} is a file: choose another folder")
-    names = {path.name for path in run.glob("*") if not path.name.startswith(".")} - {"checkpoints"}
+    names = {path.name for path in run.glob("*") if not path.name.startswith(".")}
+    if not _checkpoints(run):
+        names -= {"checkpoints"}
     if names and "config.json" not in names:
         raise RunError(f"{run} is not a run folder and not empty ({min(names)}): choose another folder")
 
