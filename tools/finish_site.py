@@ -1,0 +1,245 @@
+"""Finish a rendered site, whichever builder made it: Quarto and smalldocs both run this after rendering.
+
+It makes the two languages of headings, captions and navigation switchable, turns links to the published site into
+links within this one, puts the notebook buttons and the times under each chapter's title, and draws the map of
+chapters on the home page with a picture from each.
+"""
+
+import base64
+import configparser
+import io
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "nbs"
+HANGUL = re.compile("[가-힣]")
+WORDS_A_MINUTE = 230  # silent reading of non-fiction: 238 in English, 226 in Korean (Brysbaert 2019, table 3)
+THUMBNAIL = (480, 300)  # at most, in pixels
+
+# Where both languages stand on one line, and what encloses them in both builders.
+PAIRS = [
+    re.compile(r"(<h[1-6]\b[^>]*>)(.*?)(</h[1-6]>)", re.S),
+    re.compile(r"(<figcaption\b[^>]*>)(.*?)(</figcaption>)", re.S),
+    re.compile(r'(<span class="(?:menu-text|nav-page-text)">)(.*?)(</span>)', re.S),
+    re.compile(r"(<a\b[^>]*\bdata-scroll-target=[^>]*>)(.*?)(</a>)", re.S),
+    re.compile(r'(<div class="description">\s*(?:<p>)?)(.*?)((?:</p>)?\s*</div>)', re.S),
+    re.compile(r"(<th\b[^>]*>)(.*?)(</th>)", re.S),
+]
+
+
+def settings() -> dict[str, str]:
+    "The values of settings.ini."
+    parser = configparser.ConfigParser(delimiters=["="])
+    parser.read(ROOT / "settings.ini", encoding="utf-8")
+    return dict(parser["DEFAULT"])
+
+
+def page_name(notebook: str) -> str:
+    "The page that a notebook becomes: `10_data.ipynb` becomes `data.html`."
+    return re.sub(r"^\d+[a-zA-Z0-9]*_", "", notebook.lower()).removesuffix(".ipynb") + ".html"
+
+
+def balanced(markup: str) -> bool:
+    "Whether every tag that is opened in `markup` is closed in it."
+    return len(re.findall(r"<[a-z]", markup)) == markup.count("</")
+
+
+def two_languages(markup: str) -> tuple[str, str] | None:
+    "Korean and English of a line that holds both, as in `손실 / Loss`; None of a line that does not."
+    for slash in re.finditer(r"\s+/\s+", markup):
+        korean, english = markup[: slash.start()], markup[slash.end() :]
+        if HANGUL.search(korean) and not HANGUL.search(english) and balanced(korean) and balanced(english):
+            return korean, english
+    return None
+
+
+def mark_languages(text: str) -> str:
+    "Put each language of headings, captions, navigation and table heads into a span of its own."
+
+    def mark(match: re.Match) -> str:
+        pair = two_languages(match[2])
+        if pair is None or "lang=" in match[2]:
+            return match[0]
+        korean, english = (part.strip() for part in pair)
+        both = f'<span lang="ko">{korean}</span><span class="lang-gap"> / </span><span lang="en">{english}</span>'
+        return match[1] + both + match[3]
+
+    for place in PAIRS:
+        text = place.sub(mark, text)
+    return text
+
+
+def function_spaces(text: str) -> str:
+    "Give functions such as log in MathML the thin spaces that TeX gives them and Pandoc does not."
+    function = r'(<mi mathvariant="normal">\w+</mi><mo>(?:&#8289;|\u2061)</mo>)</mrow>'
+    space = '<mspace width="0.1667em"></mspace>'
+    text = re.sub(
+        rf"(</mi>|</mn>|</msub>|</msup>|postfix\">[^<]</mo>)<mrow>{function}",
+        rf"\1<mrow>{space}\2</mrow>",
+        text,
+    )
+    return re.sub(rf"{function}(?=<m(?!o))(?!<mi>\w+</mi></m(?:sub|sup)>)", rf"\1{space}</mrow>", text)
+
+
+def local_links(text: str, site: str) -> str:
+    "Make links to the published site, which nbdev writes, links within this one."
+    return re.sub(
+        rf'(<a\b[^>]*\bhref="){re.escape(site)}/?([^"]*")',
+        lambda m: m[1] + (m[2] if m[2] != '"' else './"'),
+        text,
+    )
+
+
+def cell_text(cell: dict) -> str:
+    "The source of a cell."
+    return "".join(cell["source"])
+
+
+def shown(cell: dict) -> bool:
+    "Whether a reader of the site sees this cell."
+    return not re.search(r"^#\|\s*(hide|default_exp|include:\s*false)", cell_text(cell), re.M)
+
+
+def reading_minutes(notebook: dict) -> dict[str, int]:
+    "Minutes to read a notebook's prose and code, for each language."
+    words = {"ko": 0, "en": 0}
+    for cell in filter(shown, notebook["cells"]):
+        text = cell_text(cell)
+        blocks = re.findall(r'<(?:div|span) lang="(ko|en)">(.*?)</(?:div|span)>', text, re.S)
+        for language, block in blocks:
+            words[language] += len(block.split())
+        if not blocks:
+            for language in words:
+                words[language] += len(text.split())
+    return {language: max(1, round(count / WORDS_A_MINUTE)) for language, count in words.items()}
+
+
+def seconds_text(seconds: float) -> dict[str, str]:
+    "A duration for readers."
+    if seconds < 90:
+        return {"ko": f"{round(seconds)}초", "en": f"{round(seconds)} s"}
+    return {"ko": f"{round(seconds / 60)}분", "en": f"{round(seconds / 60)} min"}
+
+
+def times(notebook: dict) -> str:
+    "How long a chapter takes to read and, where it was measured when its outputs were made, to run."
+    minutes, parts = reading_minutes(notebook), {"ko": [], "en": []}
+    parts["ko"].append(f"읽기 {minutes['ko']}분")
+    parts["en"].append(f"{minutes['en']} min read")
+    if run := notebook["metadata"].get("run_seconds"):
+        parts["ko"].append(f"실행 {seconds_text(run)['ko']}")
+        parts["en"].append(f"runs in {seconds_text(run)['en']}")
+    spans = (f'<span lang="{language}">{" · ".join(texts)}</span>' for language, texts in parts.items())
+    return '<span class="lang-gap"> / </span>'.join(spans)
+
+
+def chapter_tools(name: str, notebook: dict, config: dict[str, str]) -> str:
+    "The line under a chapter's title: times, Colab, download."
+    colab = f"https://colab.research.google.com/github/{config['user']}/{config['repo']}/blob/{config['branch']}/nbs/{name}"
+    return (
+        f'<div class="chapter-tools"><span class="chapter-times">{times(notebook)}</span>'
+        f'<a class="chapter-button" href="{colab}"><span lang="ko">Colab에서 열기</span>'
+        '<span class="lang-gap"> / </span><span lang="en">Open in Colab</span></a>'
+        f'<a class="chapter-button" href="notebooks/{name}" download><span lang="ko">노트북 내려받기</span>'
+        '<span class="lang-gap"> / </span><span lang="en">Download notebook</span></a></div>'
+    )
+
+
+def under_title(text: str, addition: str) -> str:
+    "Put `addition` at the end of the page's title block."
+    block = re.search(r'<header id="title-block-header".*?</header>', text, re.S)
+    return text if block is None else text[: block.end()] + addition + text[block.end() :]
+
+
+def chapter_picture(notebook: dict) -> bytes | None:
+    "The figure that stands for a chapter: one whose cell says `#| thumbnail: true`, else the first."
+    found = []
+    for cell in filter(shown, notebook["cells"]):
+        for output in cell.get("outputs", []):
+            if "image/png" in output.get("data", {}):
+                chosen = re.search(r"^#\|\s*thumbnail:\s*true", cell_text(cell), re.M)
+                found.append((not chosen, base64.b64decode("".join(output["data"]["image/png"]))))
+    return min(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def save_thumbnail(picture: bytes, path: Path) -> tuple[int, int]:
+    "Save a small copy and return its width and height."
+    path.parent.mkdir(exist_ok=True)
+    with Image.open(io.BytesIO(picture)) as image:
+        image = image.convert("RGBA")
+        image.thumbnail(THUMBNAIL)
+        image.save(path, optimize=True)
+        return image.size
+
+
+def chapter_card(row: str, out: Path, notebooks: dict[str, dict]) -> str:
+    "A row of the home page's table of chapters as a card, with the chapter's picture and times."
+    cells = re.findall(r"<td\b[^>]*>(.*?)</td>", row, re.S)
+    page = re.search(r'href="([\w.-]+\.html)"', cells[0])[1]
+    title = re.sub(r"</?a\b[^>]*>", "", cells[0])
+    notebook, picture = notebooks[page], ""
+    if data := chapter_picture(notebook):
+        path = out / "thumbnails" / f"{Path(page).stem}.png"
+        width, height = save_thumbnail(data, path)
+        picture = (
+            f'<img src="thumbnails/{path.name}" alt="" width="{width}" height="{height}" loading="lazy">'
+        )
+    return (
+        f'<li><a class="chapter-card" href="{page}"><span class="chapter-picture">{picture}</span>'
+        f'<span class="chapter-title">{title}</span><span class="chapter-about">{cells[1]}</span>'
+        f'<span class="chapter-times">{times(notebook)}</span></a></li>'
+    )
+
+
+def chapter_map(text: str, out: Path, notebooks: dict[str, dict]) -> str:
+    "Turn the tables of chapters on the home page into cards."
+
+    def cards(match: re.Match) -> str:
+        rows = [row for row in re.findall(r"<tr\b[^>]*>(.*?)</tr>", match[2], re.S) if "<td" in row]
+        return (
+            '<ul class="chapter-map">' + "".join(chapter_card(row, out, notebooks) for row in rows) + "</ul>"
+        )
+
+    table = r'(?:<div class="sd-table">\s*)?<table\b[^>]*>(?:(?!</table>).)*</table>(?:\s*</div>)?'
+    return re.sub(rf'(<div class="chapters">\s*)({table})(\s*</div>)', cards, text, flags=re.S)
+
+
+def number_source_links(text: str, name: str) -> str:
+    "Let `View source` lead to the notebook under its own name, with its number."
+    return re.sub(r'(/nbs/)[\w.-]+\.ipynb(")', lambda m: f"{m[1]}{name}{m[2]}", text)
+
+
+def finish(out: Path) -> None:
+    "Finish every page in the folder `out`."
+    config = settings()
+    site = config["doc_host"].replace("%(user)s", config["user"]) + config["doc_baseurl"].replace(
+        "%(repo)s", config["repo"]
+    )
+    names = {page_name(path.name): path.name for path in sorted(NOTEBOOKS.glob("*.ipynb"))}
+    notebooks = {
+        page: json.loads((NOTEBOOKS / name).read_text(encoding="utf-8")) for page, name in names.items()
+    }
+    (out / "notebooks").mkdir(exist_ok=True)
+    for page, name in names.items():
+        path = out / page
+        if not path.exists():
+            continue
+        shutil.copy(NOTEBOOKS / name, out / "notebooks" / name)
+        text = mark_languages(local_links(path.read_text(encoding="utf-8"), site))
+        text = function_spaces(number_source_links(text, name))
+        if page == "index.html":
+            text = chapter_map(text, out, notebooks)
+        else:
+            text = under_title(text, chapter_tools(name, notebooks[page], config))
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if os.environ.get("QUARTO_PROJECT_RENDER_ALL"):  # not when only the README is rendered
+        finish(Path(os.environ["QUARTO_PROJECT_OUTPUT_DIR"]))
