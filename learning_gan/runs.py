@@ -7,7 +7,7 @@ __all__ = ['IDENTITY', 'MAX_CONFIG_BYTES', 'HISTORY', 'MAX_NPZ_BYTES', 'RUN_FILE
            'check_seed', 'read_config', 'read_recipe', 'write_history', 'read_history', 'write_samples', 'read_samples',
            'save_checkpoint', 'load_checkpoint', 'open_run']
 
-# %% ../nbs/91_runs.ipynb #e0eba5b1
+# %% ../nbs/91_runs.ipynb #1b53073b
 import csv
 import json
 import os
@@ -25,11 +25,11 @@ import numpy as np
 from . import __version__
 from .backend import keras, tf
 from .data import Mnist, load_mnist
-from .files import atomic_path
+from .files import LearningGanError, atomic_path
 from .network import HyperParameters
 
-# %% ../nbs/91_runs.ipynb #71d3c591
-class RunError(Exception):
+# %% ../nbs/91_runs.ipynb #2e5bd899
+class RunError(LearningGanError):
     "A run folder cannot be used; the message says which file and what to do."
 
 # %% ../nbs/91_runs.ipynb #3d0e1580
@@ -82,11 +82,15 @@ def read_config(
     "Read and check a run's `config.json`."
     path = Path(run) / "config.json"
     if not path.is_file():
-        raise RunError(f"{run} is not a run folder (it has no config.json): train one with learning_gan_train --out {run}")
+        raise RunError(
+            f"{run} is not a run folder (it has no config.json): train one with learning_gan_train --out {run}"
+        )
     try:
         return _parse_config(path)
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise RunError(f"{path} is damaged ({error}): start anew in another folder, or with --overwrite") from error
+        raise RunError(
+            f"{path} is damaged ({error}): start anew in another folder, or with --overwrite"
+        ) from error
 
 
 def read_recipe(
@@ -96,7 +100,9 @@ def read_recipe(
     return HyperParameters(**read_config(run)["recipe"])
 
 # %% ../nbs/91_runs.ipynb #66779dcb
-HISTORY = np.dtype([("epoch", "i4")] + [(k, "f4") for k in ("d_loss", "g_loss", "d_loss_mean", "g_loss_mean")])
+HISTORY = np.dtype(
+    [("epoch", "i4")] + [(k, "f4") for k in ("d_loss", "g_loss", "d_loss_mean", "g_loss_mean")]
+)
 
 
 def write_history(
@@ -158,7 +164,15 @@ def _read_npz(path):
                 raise ValueError("it is too large")
         with np.load(path, allow_pickle=False) as npz:
             return {key: npz[key] for key in npz.files}
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        zipfile.BadZipFile,
+        zlib.error,
+        NotImplementedError,
+    ) as error:
         raise RunError(f"{path} cannot be read ({error}): run the training again to rewrite it") from error
 
 # %% ../nbs/91_runs.ipynb #d93e0a25
@@ -223,7 +237,9 @@ def _check_same_run(run, config):
     old = read_config(run)
     other = list(_differences({k: old[k] for k in IDENTITY}, {k: config[k] for k in IDENTITY}))
     if other:
-        raise RunError(f"{run} holds another run ({'; '.join(other)}): choose another folder, or use --overwrite")
+        raise RunError(
+            f"{run} holds another run ({'; '.join(other)}): choose another folder, or use --overwrite"
+        )
     changed = list(_differences(old, config))
     if changed:
         warnings.warn(f"{run} may not continue to the bit: {'; '.join(changed)}", stacklevel=4)
@@ -266,4 +282,6 @@ def open_run(
             _settle(run, config, overwrite)
             yield run
     except filelock.Timeout as error:
-        raise RunError(f"another process is training in {run}: wait for it, or choose another folder") from error
+        raise RunError(
+            f"another process is training in {run}: wait for it, or choose another folder"
+        ) from error

@@ -35,7 +35,9 @@ def use_style() -> None:
             "legend.frameon": False,
             "image.cmap": "gray",
         }
-        | dict.fromkeys(["text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"], grey)
+        | dict.fromkeys(
+            ["text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"], grey
+        )
     )
     if "IPython" in sys.modules:
         from matplotlib_inline.backend_inline import set_matplotlib_formats

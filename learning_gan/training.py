@@ -21,8 +21,17 @@ from .inputs import PROGRESS, epoch_order, latent_block, latents
 from .losses import discriminator_loss, generator_loss
 from .network import HyperParameters, build_networks
 from .optimizers import model_optimizers
-from .runs import HISTORY, RunError, check_seed, load_checkpoint, open_run, run_config
-from .runs import save_checkpoint, write_history, write_samples
+from learning_gan.runs import (
+    HISTORY,
+    RunError,
+    check_seed,
+    load_checkpoint,
+    open_run,
+    run_config,
+    save_checkpoint,
+    write_history,
+    write_samples,
+)
 
 # %% ../nbs/17_training.ipynb #ba26cdee
 @keras.saving.register_keras_serializable(package="learning_gan")
@@ -249,7 +258,9 @@ def restore(
     for name, (shape, dtype) in expected.items():
         array = arrays.get(name)
         if array is None or array.shape != shape or array.dtype != dtype:
-            raise RunError(f"the checkpoint does not fit its config.json (at {name}): start anew with --overwrite")
+            raise RunError(
+                f"the checkpoint does not fit its config.json (at {name}): start anew with --overwrite"
+            )
     for name, variable in variables.items():
         variable.assign(arrays[name])
     progress.history, progress.samples = arrays["history"], arrays["samples"]
@@ -280,13 +291,25 @@ class Recorder(keras.callbacks.Callback):
         verbose: bool = True,  # print a line an epoch
     ):
         super().__init__()
-        self.run, self.progress, self.images, self.hp, self.seed, self.verbose = run, progress, images, hp, seed, verbose
+        self.run, self.progress, self.images, self.hp, self.seed, self.verbose = (
+            run,
+            progress,
+            images,
+            hp,
+            seed,
+            verbose,
+        )
 
     def on_epoch_end(self, epoch, logs=None):
         gan, progress = self.model, self.progress
         real_images, z = progress.last_minibatch(self.images, self.hp, self.seed, epoch)
         fake_images = gan(z)
-        losses = [gan.d_loss(real_images, fake_images), gan.g_loss(fake_images), logs["d_loss"], logs["g_loss"]]
+        losses = [
+            gan.d_loss(real_images, fake_images),
+            gan.g_loss(fake_images),
+            logs["d_loss"],
+            logs["g_loss"],
+        ]
         progress.add(tuple(map(float, losses)), gan(progress.z).numpy())
         save_checkpoint(self.run, progress.epoch, checkpoint_arrays(gan, progress))
         write_results(self.run, gan, progress)
@@ -369,7 +392,9 @@ def _check_fit(hp, data):
     "Refuse data whose images are not of the size the networks take."
     pixels = data.train.images.shape[1]
     if pixels != hp.input_size:
-        raise ValueError(f"input_size is {hp.input_size}, but the images have {pixels} pixels: use input_size={pixels}")
+        raise ValueError(
+            f"input_size is {hp.input_size}, but the images have {pixels} pixels: use input_size={pixels}"
+        )
 
 # %% ../nbs/17_training.ipynb #7765cc30
 def _fit(gan, progress, run, data, hp, seed, callbacks, verbose, block_size):
@@ -407,7 +432,11 @@ def train(
             restore(gan, progress, arrays)
             write_results(run, gan, progress)
         if verbose and progress.epoch:
-            state = "finished already" if progress.epoch == hp.epochs else f"resuming after epoch {progress.epoch}"
+            state = (
+                "finished already"
+                if progress.epoch == hp.epochs
+                else f"resuming after epoch {progress.epoch}"
+            )
             print(f"{state}, of {hp.epochs} epochs")
         if progress.epoch < hp.epochs:
             _fit(gan, progress, run, data, hp, seed, callbacks, verbose, block_size)
