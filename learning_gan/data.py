@@ -7,24 +7,27 @@ __all__ = ['MAX_IDX_BYTES', 'MNIST_FILES', 'MNIST_URL', 'MNIST_NPZ_SHA256', 'MNI
            'DataUnavailable', 'read_idx', 'check_sha256', 'Digits', 'Mnist', 'keras_cache', 'download_mnist',
            'load_mnist', 'to_unit_range']
 
-# %% ../nbs/10_data.ipynb #29c33d74
+# %% ../nbs/10_data.ipynb #1459c867
 import gzip
 import hashlib
+import io
+import math
 import os
 import struct
-import time
 import urllib.request
 import warnings
-import zipfile
 import zlib
+from concurrent.futures import Future
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 
 from .files import LearningGanError, atomic_path
 
-# %% ../nbs/10_data.ipynb #c30e336f
+# %% ../nbs/10_data.ipynb #273b7acd
 class DataError(LearningGanError):
     "The data is damaged or not what it should be; the message says which file and what to do."
 
@@ -32,7 +35,7 @@ class DataError(LearningGanError):
 class DataUnavailable(DataError):
     "The data is in none of the places that were looked at, and could not be downloaded."
 
-# %% ../nbs/10_data.ipynb #07111307
+# %% ../nbs/10_data.ipynb #72614eaa
 MAX_IDX_BYTES = 60_000 * 784  # the largest array in MNIST
 
 
@@ -46,13 +49,15 @@ def _idx_shape(file, path):
         raise DataError(f"{path} ends within its header: fetch it again")
     return struct.unpack(f">{magic[3]}I", header)
 
-# %% ../nbs/10_data.ipynb #9d8e7108
+# %% ../nbs/10_data.ipynb #f4924e22
 def _open_idx(path):
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError("it is not a regular file")  # merely opening a pipe would wait for ever
     with open(path, "rb") as file:
         compressed = file.read(2) == b"\x1f\x8b"
     return gzip.open(path) if compressed else open(path, "rb")
 
-# %% ../nbs/10_data.ipynb #6713095b
+# %% ../nbs/10_data.ipynb #467d356e
 def read_idx(
     path: str | os.PathLike,  # an IDX file of unsigned bytes, plain or gzip
 ) -> np.ndarray:  # uint8, of the shape in the header; raises `DataError` when damaged
@@ -60,11 +65,9 @@ def read_idx(
     try:
         with _open_idx(path) as file:
             shape = _idx_shape(file, path)
-            size = int(np.prod([int(n) for n in shape], dtype=object))
-            if size > MAX_IDX_BYTES:
-                raise DataError(
-                    f"{path} announces {size:,} bytes, more than any file of MNIST: fetch it again"
-                )
+            size = math.prod(shape)
+            if math.prod(max(n, 1) for n in shape) > MAX_IDX_BYTES:
+                raise DataError(f"{path} announces {shape}, more than any file of MNIST: fetch it again")
             content = file.read(size + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
@@ -75,7 +78,7 @@ def read_idx(
         raise DataError(f"{path} {state}: fetch it again")
     return np.frombuffer(content, np.uint8).reshape(shape)
 
-# %% ../nbs/10_data.ipynb #0ada7dd3
+# %% ../nbs/10_data.ipynb #1c721e77
 MNIST_FILES = {
     "train-images-idx3-ubyte": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
     "train-labels-idx1-ubyte": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
@@ -83,7 +86,7 @@ MNIST_FILES = {
     "t10k-labels-idx1-ubyte": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
 }
 
-# %% ../nbs/10_data.ipynb #7ecc8689
+# %% ../nbs/10_data.ipynb #2113b427
 def check_sha256(
     array: np.ndarray,  # uint8
     expected: str,  # SHA-256 of the array's bytes, in hexadecimal
@@ -96,7 +99,7 @@ def check_sha256(
             f"{where} is not the original (SHA-256 {found[:12]}…, not {expected[:12]}…): fetch it again"
         )
 
-# %% ../nbs/10_data.ipynb #d8449409
+# %% ../nbs/10_data.ipynb #4e33d44e
 @dataclass(frozen=True)
 class Digits:
     "Images, uint8 [n, 784] in 0–255, and labels, uint8 [n] in 0–9."
@@ -110,7 +113,7 @@ class Digits:
     def __getitem__(self, index):
         return Digits(self.images[index], self.labels[index])
 
-# %% ../nbs/10_data.ipynb #24ace0db
+# %% ../nbs/10_data.ipynb #a3661fd0
 @dataclass(frozen=True)
 class Mnist:
     "The three parts of the data, the name of its source and the SHA-256 of all its bytes."
@@ -121,7 +124,7 @@ class Mnist:
     name: str
     sha256: str
 
-# %% ../nbs/10_data.ipynb #c221146e
+# %% ../nbs/10_data.ipynb #c1ab6e86
 def _sha256_of(*arrays):
     digest = hashlib.sha256()
     for array in arrays:
@@ -137,7 +140,7 @@ def _split_mnist(train_images, train_labels, test_images, test_labels):
         train[5_000:], train[:5_000], Digits(test_images.reshape(-1, 784), test_labels), "mnist", sha256
     )
 
-# %% ../nbs/10_data.ipynb #6709094b
+# %% ../nbs/10_data.ipynb #98309acd
 def _idx_path(folder, name):
     "The plain or gzip file called `name` in `folder`, or None."
     paths = [Path(folder) / name, Path(folder) / f"{name}.gz"]
@@ -157,7 +160,7 @@ def _read_folder(folder):
         check_sha256(arrays[-1], sha256, path)
     return arrays
 
-# %% ../nbs/10_data.ipynb #9b2dc9d6
+# %% ../nbs/10_data.ipynb #b9f3dcd8
 MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 MNIST_NPZ_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
 MNIST_NPZ_BYTES = 11_490_434
@@ -167,31 +170,49 @@ def keras_cache() -> Path:  # may not exist yet
     "Where Keras keeps the MNIST it has downloaded."
     return Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "datasets" / "mnist.npz"
 
-# %% ../nbs/10_data.ipynb #fd08490f
+# %% ../nbs/10_data.ipynb #706ab39b
+def _check_npz(content, where):
+    "Refuse anything but Keras's file."
+    found = hashlib.sha256(content).hexdigest()
+    if found != MNIST_NPZ_SHA256:
+        raise DataError(f"{where} is not the original (SHA-256 {found[:12]}…)")
+
+
 def _read_npz(path):
-    "The four arrays of MNIST from Keras's file, checked."
+    "The four arrays of MNIST from Keras's file, which is unpacked only if it is the original."
     try:
-        with np.load(path, allow_pickle=False) as npz:
-            arrays = [npz[key] for key in ("x_train", "y_train", "x_test", "y_test")]
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(f"{path} is damaged ({error}): delete it, and it is fetched again") from error
-    for array, sha256 in zip(arrays, MNIST_FILES.values(), strict=True):
-        check_sha256(array, sha256, path)
-    return arrays
+        with open(path, "rb") as file:
+            content = file.read(MNIST_NPZ_BYTES + 1)
+        _check_npz(content, path)
+    except (OSError, DataError) as error:
+        raise DataError(f"{error}: delete {path}, and it is fetched again") from error
+    with np.load(io.BytesIO(content), allow_pickle=False) as npz:
+        return [npz[key] for key in ("x_train", "y_train", "x_test", "y_test")]
 
-# %% ../nbs/10_data.ipynb #735ac51a
-def _read_within(response, deadline):
-    "All bytes of `response`, at most one more than the file has; raises `TimeoutError` at `deadline`."
-    content = bytearray()
-    while chunk := response.read(1 << 16):
-        content += chunk
-        if len(content) > MNIST_NPZ_BYTES:
-            break
-        if time.monotonic() > deadline:
-            raise TimeoutError("it took too long")
-    return content
+# %% ../nbs/10_data.ipynb #14d937c3
+def _at_most(seconds, work, *args):
+    "What `work(*args)` returns or raises, or `TimeoutError`, however the work hangs."
+    future = Future()
 
-# %% ../nbs/10_data.ipynb #99b464c1
+    def run():
+        try:
+            future.set_result(work(*args))
+        except Exception as error:
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    try:
+        return future.result(timeout=seconds)
+    except TimeoutError as error:
+        raise TimeoutError(str(error) or f"no end within {seconds:g} seconds") from error
+
+# %% ../nbs/10_data.ipynb #747a05d3
+def _fetch(url, seconds):
+    "What is at `url`, or as much of it as tells that it is not MNIST."
+    with urllib.request.urlopen(url, timeout=seconds) as response:
+        return response.read(MNIST_NPZ_BYTES + 1)
+
+
 def download_mnist(
     path: str | os.PathLike,  # the npz file to write
     seconds: float = 300,  # give up after this long
@@ -199,20 +220,18 @@ def download_mnist(
 ) -> None:  # raises `DataUnavailable`, leaving no partial file
     "Download Keras's `mnist.npz`; it appears at `path` only whole and with the right hash."
     try:
-        with urllib.request.urlopen(url, timeout=seconds) as response:
-            content = _read_within(response, time.monotonic() + seconds)
-    except (OSError, ValueError) as error:
+        content = _at_most(seconds, _fetch, url, seconds)
+        _check_npz(content, f"what {url} sent")
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
+    except (OSError, ValueError, HTTPException, DataError) as error:
         raise DataUnavailable(
             f"MNIST could not be downloaded ({error}): set LEARNING_GAN_DATA to a folder with its four IDX files, "
             "or use the data 'embedded'"
         ) from error
-    if hashlib.sha256(content).hexdigest() != MNIST_NPZ_SHA256:
-        raise DataUnavailable(f"what {url} sent is not MNIST: try again later, or use the data 'embedded'")
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content)
 
-# %% ../nbs/10_data.ipynb #1f334a49
+# %% ../nbs/10_data.ipynb #fa5c7017
 def _find_mnist(data_dir, seconds):
     "The four arrays of MNIST from the first place that has them."
     folder = data_dir or os.environ.get("LEARNING_GAN_DATA")
@@ -225,7 +244,7 @@ def _find_mnist(data_dir, seconds):
         download_mnist(cache, seconds)
     return _read_npz(cache)
 
-# %% ../nbs/10_data.ipynb #f5228a2d
+# %% ../nbs/10_data.ipynb #a421ab4c
 EMBEDDED_SHA256 = {
     "images": "2913c6b6527114b7307e1086335a7665e3f94c74aba3d67525e6f116bf5ae20f",
     "labels": "41b7b0a9d94690a3a2f54a1d01a9f1cc1b9512e3954fb737ad5ed9f66972403d",
@@ -244,7 +263,7 @@ def _load_embedded():
         *[Digits(images[part], labels[part]) for part in parts], "embedded", _sha256_of(images, labels)
     )
 
-# %% ../nbs/10_data.ipynb #e577fe43
+# %% ../nbs/10_data.ipynb #b8916def
 def load_mnist(
     source: str = "auto",  # "mnist", "embedded" or "auto"
     data_dir: str | os.PathLike | None = None,  # folder of the four IDX files; asked before any other place
@@ -262,7 +281,7 @@ def load_mnist(
         warnings.warn(f"using the 5,000 embedded digits: {error}", stacklevel=2)
         return _load_embedded()
 
-# %% ../nbs/10_data.ipynb #04b96e51
+# %% ../nbs/10_data.ipynb #28335515
 def to_unit_range(
     images,  # pixels in 0–255, any shape: a floating NumPy array or tensor
 ):  # the same shape and dtype, in [-1, 1]
