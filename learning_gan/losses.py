@@ -5,19 +5,19 @@
 # %% auto #0
 __all__ = ['cross_entropy', 'discriminator_loss', 'generator_loss']
 
-# %% ../nbs/15_losses.ipynb #c965e02e
+# %% ../nbs/15_losses.ipynb #7309880f
 from .backend import tf
 
-# %% ../nbs/15_losses.ipynb #3043fbb9
+# %% ../nbs/15_losses.ipynb #9523ae54
 def cross_entropy(
     logits,  # [batch, 1]
     label: float,  # the same for all: 1 for real, 0 for fake, or between
 ):  # scalar tensor, at least 0
     "Mean sigmoid cross entropy of logits against one label."
-    labels = tf.fill(tf.shape(logits), tf.cast(label, logits.dtype))
+    labels = tf.fill(tf.shape(logits), tf.constant(label, logits.dtype))
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=labels, logits=logits))
 
-# %% ../nbs/15_losses.ipynb #158291c2
+# %% ../nbs/15_losses.ipynb #4fcdec94
 def discriminator_loss(
     real_logits,  # [batch, 1]
     fake_logits,  # [batch, 1]
@@ -26,7 +26,7 @@ def discriminator_loss(
     "d_loss: real images against 1 - smooth, fake images against 0 (Goodfellow 2014, eq. 1; Salimans 2016, 3.4)."
     return cross_entropy(real_logits, 1 - smooth) + cross_entropy(fake_logits, 0)
 
-# %% ../nbs/15_losses.ipynb #077d6866
+# %% ../nbs/15_losses.ipynb #cb8fa0d9
 def generator_loss(
     fake_logits,  # [batch, 1]
 ):  # scalar tensor

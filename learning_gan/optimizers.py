@@ -5,13 +5,16 @@
 # %% auto #0
 __all__ = ['model_optimizers']
 
-# %% ../nbs/16_optimizers.ipynb #9f34c62a
+# %% ../nbs/16_optimizers.ipynb #cf8f5346
+import numpy as np
+
 from .backend import keras
 
-# %% ../nbs/16_optimizers.ipynb #f08c5fb0
+# %% ../nbs/16_optimizers.ipynb #b21aa958
 def model_optimizers(
     learning_rate: float = 0.002,  # step size of both
     beta_1: float = 0.9,  # decay of the mean of gradients, in [0, 1)
 ) -> tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer]:  # (d_optimizer, g_optimizer)
-    "One Adam for each network, with TensorFlow 1's epsilon of 1e-8 (Kingma and Ba 2015)."
-    return tuple(keras.optimizers.Adam(learning_rate, beta_1=beta_1, epsilon=1e-8) for _ in range(2))
+    "One Adam for each network (Kingma and Ba 2015), with TensorFlow 1's epsilon, and betas as float32 holds them."
+    betas = {"beta_1": float(np.float32(beta_1)), "beta_2": float(np.float32(0.999))}
+    return tuple(keras.optimizers.Adam(learning_rate, epsilon=1e-8, **betas) for _ in range(2))
