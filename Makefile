@@ -60,6 +60,24 @@ docs: $(DEV) ## build the site into _docs
 lab: $(DEV) ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab nbs
 
+# Studies and comparisons: longer than a test may be. Each writes a small result file that a chapter reads.
+
+.PHONY: classifier
+classifier: $(DEV) ## train the scorecard's classifier anew (a new ruler: see tools/train_classifier.py)
+	$(BIN)/python tools/train_classifier.py
+
+.PHONY: study
+study: $(DEV) ## train and score several seeds of the recipe, for the baseline of chapter 20
+	$(BIN)/python tools/study_scores.py
+
+.PHONY: bench
+bench: $(VENV)/bench.stamp ## compare the training speed with other ways and the matmul limit (installs torch and jax)
+	$(BIN)/python benchmarks/train_speed.py
+
+.PHONY: oracle
+oracle: $(VENV)/oracle_torch.stamp ## compare the scorecard with torchmetrics (installs torch)
+	$(BIN)/python tools/oracle_torch.py
+
 .PHONY: wheel-test
 wheel-test: $(DEV) ## build the wheel, install it with only its own needs into an empty environment, train there
 	$(BIN)/python -m pytest tests/wheel_in_new_environment.py
@@ -99,3 +117,8 @@ $(DEV): $(NEEDS) | $(VENV)/bin/python
 	@echo "Installing the development set into $(VENV) (two minutes or so)"
 	@$(INSTALL) --editable ".[$(DEV_EXTRAS)]"
 	@touch $(RUNTIME) $@
+
+$(VENV)/bench.stamp $(VENV)/oracle_torch.stamp: $(DEV)
+	@echo "Installing the extra $(basename $(@F)) into $(VENV)"
+	@$(INSTALL) --editable ".[$(basename $(@F))]"
+	@touch $@
