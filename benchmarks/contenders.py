@@ -1,4 +1,4 @@
-"""The contenders of train_speed.py: the post's GAN, trained in nine ways, each a generator that yields once an epoch.
+"""The contenders of train_speed.py: the post's GAN, trained in seven ways, each a generator that yields once an epoch.
 
 Every contender does the same work: 784-128-1 against 100-128-784, float32, batch 100, 550 updates an epoch, uint8
 images in host memory, shuffled anew each epoch, fresh latents each update, Adam (0.002, beta_1 0.9, epsilon 1e-8),
@@ -9,6 +9,7 @@ only one library is loaded and no contender sees another's threads.
 import os
 
 import numpy as np
+from limit import multiply, products
 
 BATCH, Z, HIDDEN, PIXELS, UPDATES = 100, 100, 128, 784, 550
 ALPHA, SMOOTH, RATE = 0.01, 0.1, 0.002
@@ -34,7 +35,11 @@ def ours(images):
             done.release()
 
     digits = Digits(images, np.zeros(len(images), np.uint8))
-    arguments = (HyperParameters(epochs=10_000), Mnist(digits, digits, digits, "benchmark", ""), tempfile.mkdtemp())
+    arguments = (
+        HyperParameters(epochs=10_000),
+        Mnist(digits, digits, digits, "benchmark", ""),
+        tempfile.mkdtemp(),
+    )
     options = {"callbacks": [Turns()], "verbose": False}
     threading.Thread(target=train, args=arguments, kwargs=options, daemon=True).start()
     while True:
@@ -97,7 +102,9 @@ def _keras_fit(images, **compile_options):
     data = data.batch(BATCH, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
     epoch = 0
     while True:
-        gan.fit(data, initial_epoch=epoch, epochs=epoch + 1, steps_per_epoch=UPDATES, verbose=0, shuffle=False)
+        gan.fit(
+            data, initial_epoch=epoch, epochs=epoch + 1, steps_per_epoch=UPDATES, verbose=0, shuffle=False
+        )
         epoch += 1
         yield
 
@@ -133,21 +140,26 @@ def graph_2017(images):
         with tf.variable_scope("discriminator", reuse=reuse):
             return dense(leaky(dense(x, HIDDEN, "hidden")), 1, "logits")
 
-    def loss(logits, label):
+    def cross_entropy(logits, label):
         labels = tf.ones_like(logits) * label
         return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(logits=logits, labels=labels))
 
     real, z = tf.placeholder("float32", (None, PIXELS)), tf.placeholder("float32", (None, Z))
     real_logits, fake_logits = d(real, False), d(g(z), True)
-    losses = loss(real_logits, 1 - SMOOTH) + loss(fake_logits, 0), loss(fake_logits, 1)
+    d_loss = cross_entropy(real_logits, 1 - SMOOTH) + cross_entropy(fake_logits, 0)
+    losses = d_loss, cross_entropy(fake_logits, 1)
     scopes = [tf.trainable_variables(scope) for scope in ("discriminator", "generator")]
-    d_step, g_step = (tf.train.AdamOptimizer(RATE).minimize(l, var_list=v) for l, v in zip(losses, scopes, strict=True))
+    d_step, g_step = (
+        tf.train.AdamOptimizer(RATE).minimize(loss, var_list=v)
+        for loss, v in zip(losses, scopes, strict=True)
+    )
+    rng = np.random.default_rng(0)
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         while True:
-            for rows in np.random.permutation(len(images))[: UPDATES * BATCH].reshape(UPDATES, BATCH):
+            for rows in rng.permutation(len(images))[: UPDATES * BATCH].reshape(UPDATES, BATCH):
                 batch = images[rows] / np.float32(127.5) - 1
-                latents = np.random.uniform(-1, 1, (BATCH, Z))
+                latents = rng.uniform(-1, 1, (BATCH, Z))
                 session.run(d_step, {real: batch, z: latents})
                 session.run(g_step, {z: latents})
             yield
@@ -272,22 +284,11 @@ def jax_scan(images):
 
 
 def matmul_limit(images):
-    "The limit: nothing but the nine matrix products of an update, at the speed of NumPy's sgemm."
-    rng = np.random.default_rng(0)
-
-    def matrix(*shape):
-        return rng.standard_normal(shape, dtype=np.float32)
-
-    z, h, both, real_and_fake_h = matrix(BATCH, Z), matrix(BATCH, HIDDEN), matrix(2 * BATCH, PIXELS), matrix(2 * BATCH, HIDDEN)
-    g1, g2, d1, fake = matrix(Z, HIDDEN), matrix(HIDDEN, PIXELS), matrix(PIXELS, HIDDEN), matrix(BATCH, PIXELS)
-    products = [(z, g1), (h, g2)]  # forward through G
-    products += [(both, d1), (both.T, real_and_fake_h)]  # D over real and fake, and its gradient
-    products += [(fake, d1), (h, d1.T)]  # the new D over the fakes, and back to their pixels
-    products += [(h.T, fake), (fake, g2.T), (z.T, h)]  # back through G
+    "The limit: nothing but the nine matrix products of an update."
+    pairs = products(BATCH, Z, HIDDEN, PIXELS)
     while True:
         for _ in range(UPDATES):
-            for left, right in products:
-                left @ right
+            multiply(pairs)
         yield
 
 

@@ -30,5 +30,15 @@ def provenance(
 ):
     "Command, date, versions and machine, and what else belongs to the result."
     versions = {"python": platform.python_version()} | {p: v for p in PACKAGES if (v := _version(p))}
-    machine = {"cpu": cpu_model(), "cores": len(os.sched_getaffinity(0)), "load": round(os.getloadavg()[0], 1)}
-    return {"command": command, "date": datetime.date.today().isoformat(), "versions": versions, "machine": machine, **more}
+    machine = {
+        "cpu": cpu_model(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load": round(os.getloadavg()[0], 1),
+    }
+    return {
+        "command": command,
+        "date": datetime.date.today().isoformat(),
+        "versions": versions,
+        "machine": machine,
+        **more,
+    }

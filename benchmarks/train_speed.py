@@ -100,7 +100,12 @@ def picture(times, path):
     colors = [COLORS["generator"] if name == OURS else COLORS["neutral"] for name in names]
     middle = [np.median(times[name]) for name in names]
     ax.barh(names, middle, color=colors)
-    ax.hlines(range(len(names)), [min(times[n]) for n in names], [max(times[n]) for n in names], color=COLORS["discriminator"])
+    ax.hlines(
+        range(len(names)),
+        [min(times[n]) for n in names],
+        [max(times[n]) for n in names],
+        color=COLORS["discriminator"],
+    )
     for y, ms in enumerate(middle):
         ax.text(ms, y, f"  {ms:.2f}", va="center")
     ax.set(xlabel="ms an update (lower is faster)", xlim=(0, 1.12 * max(max(times[n]) for n in names)))
@@ -110,7 +115,9 @@ def picture(times, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7, help="counted epochs of each contender")
-    parser.add_argument("--only", nargs="*", choices=list(CONTENDERS), help="these contenders, with ours and the limit")
+    parser.add_argument(
+        "--only", nargs="*", choices=list(CONTENDERS), help="these contenders, with ours and the limit"
+    )
     parser.add_argument("--work", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:

@@ -1,0 +1,153 @@
+"""How the time of an update grows with batch size, hidden width and epochs, and where start-up goes.
+
+`make bench-scaling`, about four minutes. Prints what it measures and writes nbs/results/scaling.json and .png, which
+chapter 17 shows.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from limit import flops, multiply, products
+from provenance import provenance
+
+RESULTS = Path(__file__).parent.parent / "nbs" / "results"
+BATCHES = (10, 25, 50, 100, 200, 400, 800)
+WIDTHS = (128, 256, 512, 1024, 2048, 4096)
+BLOCK = 10
+
+
+def seconds_per_call(call, calls, repeats=5):
+    "The median over some repeats of the seconds that a call takes."
+    call()
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        for _ in range(calls):
+            call()
+        times.append((time.perf_counter() - start) / calls)
+    return float(np.median(times))
+
+
+def update_and_limit(hp):
+    "Milliseconds of one update by the compiled block, and of its matrix products alone."
+    from learning_gan.backend import tf
+    from learning_gan.inputs import latent_block
+    from learning_gan.training import build_gan
+
+    gan = build_gan(hp, seed=0)
+    step = tf.function(gan.train_step, jit_compile=True)
+    shape = (BLOCK, hp.batch_size, hp.input_size)
+    block = (
+        tf.constant(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)),
+        latent_block(0, 0, BLOCK, hp.batch_size, hp.z_size),
+    )
+    pairs = products(hp.batch_size, hp.z_size, hp.g_hidden_size, hp.input_size)
+    calls = max(1, int(2e10 / flops(pairs) / BLOCK))  # a fraction of a second each
+    ours = seconds_per_call(lambda: step(block)["d_loss"].numpy(), calls) / BLOCK
+    return {"ours": ours * 1e3, "limit": seconds_per_call(lambda: multiply(pairs), calls * BLOCK) * 1e3}
+
+
+def over_epochs(epochs=20):
+    "Milliseconds an update in each epoch of one run."
+    import tempfile
+
+    from learning_gan.backend import keras
+    from learning_gan.data import load_mnist
+    from learning_gan.network import HyperParameters
+    from learning_gan.training import train
+
+    ends = []
+
+    class Clock(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            ends.append(time.perf_counter())
+
+    hp = HyperParameters(epochs=epochs + 1)
+    with tempfile.TemporaryDirectory() as folder:
+        train(hp, load_mnist(), folder, callbacks=[Clock()], verbose=False)
+    return (np.diff(ends) / hp.updates_per_epoch * 1e3).tolist()
+
+
+STARTUP = """
+import time; t = [time.perf_counter()]
+import learning_gan.training; t.append(time.perf_counter())
+from learning_gan.data import load_mnist; images = load_mnist().train.images; t.append(time.perf_counter())
+from learning_gan.backend import tf
+from learning_gan.network import HyperParameters
+from learning_gan.training import blocks, build_gan
+hp = HyperParameters(); gan = build_gan(hp, 0); data = iter(blocks(images, hp, 0)); block = next(data)
+t.append(time.perf_counter())
+step = tf.function(gan.train_step, jit_compile=True); step.get_concrete_function(block); t.append(time.perf_counter())
+step(block)["d_loss"].numpy(); t.append(time.perf_counter())
+for _ in range(10): step(next(data))["d_loss"].numpy()
+t.append(time.perf_counter()); print(*[b - a for a, b in zip(t, t[1:])])
+"""
+STAGES = (
+    "import",
+    "load the data",
+    "build the networks",
+    "trace",
+    "compile and first block",
+    "rest of the first epoch",
+)
+
+
+def startup(repeats=3):
+    "Median seconds of each stage of a start, each time in a new process."
+    command = [sys.executable, "-c", STARTUP]
+    runs = [
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+        for _ in range(repeats)
+    ]
+    return dict(zip(STAGES, np.median(np.array(runs, float), axis=0).tolist(), strict=True))
+
+
+def picture(result, path):
+    "Three panels: over batch size, over width, over epochs."
+    import matplotlib.pyplot as plt
+
+    from learning_gan.style import COLORS, use_style
+
+    use_style()
+    fig, axes = plt.subplots(1, 3, figsize=(9, 2.8))
+    for ax, key, label in zip(
+        axes, ("batch_size", "width"), ("batch size", "width of the hidden layers"), strict=False
+    ):
+        x = [int(n) for n in result[key]]
+        for name, color in (("ours", COLORS["generator"]), ("limit", COLORS["neutral"])):
+            ax.loglog(x, [each[name] for each in result[key].values()], ".-", color=color, label=name)
+        ax.set(xlabel=label, ylabel="ms an update")
+        ax.legend()
+    axes[2].plot(range(2, len(result["epochs"]) + 2), result["epochs"], ".-", color=COLORS["generator"])
+    axes[2].set(xlabel="epoch", ylabel="ms an update", ylim=(0, 1.5 * max(result["epochs"])))
+    fig.tight_layout()
+    fig.savefig(path, dpi=150)
+
+
+def main():
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    from learning_gan.network import HyperParameters
+
+    hp, result = HyperParameters(), {"provenance": provenance("make bench-scaling")}
+    result["batch_size"] = {n: update_and_limit(replace(hp, batch_size=n)) for n in BATCHES}
+    result["width"] = {n: update_and_limit(replace(hp, g_hidden_size=n, d_hidden_size=n)) for n in WIDTHS}
+    result["epochs"] = over_epochs()
+    result["startup"] = startup()
+    for key in ("batch_size", "width"):
+        for n, ms in result[key].items():
+            print(f"{key} {n}: {ms['ours']:.2f} ms, {ms['limit'] / ms['ours']:.2f} of the limit")
+    print(f"epochs: from {min(result['epochs']):.2f} to {max(result['epochs']):.2f} ms an update")
+    print("start-up:", ", ".join(f"{stage} {s:.1f} s" for stage, s in result["startup"].items()))
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "scaling.json").write_text(json.dumps(result, indent=1) + "\n")
+    picture(result, RESULTS / "scaling.png")
+
+
+if __name__ == "__main__":
+    main()
