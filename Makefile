@@ -11,7 +11,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/runtime.stamp
 DEV := $(VENV)/dev.stamp
-BENCH := $(VENV)/bench.stamp
 NEEDS := settings.ini setup.py constraints.txt
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 DEV_EXTRAS := dev,parity,oracle,browser
@@ -57,9 +56,7 @@ notebooks: $(DEV) ## execute all chapters in order and save their outputs (the l
 docs: $(DEV) ## build the site into _docs
 	$(BIN)/python tools/build_docs.py
 
-.PHONY: bench bench-ideas bench-scaling
-bench: $(BENCH) ## time eight ways to train, side by side (installs PyTorch and JAX)
-	$(BIN)/python benchmarks/train_speed.py
+.PHONY: bench-ideas bench-scaling
 bench-ideas: $(DEV) ## time each idea of chapter 17
 	$(BIN)/python benchmarks/ideas.py
 bench-scaling: $(DEV) ## time updates over batch size, width and epochs
