@@ -1,6 +1,7 @@
 """What the tests share: the checkout, its settings, and processes that start from nothing."""
 
 import os
+import shutil
 import subprocess
 import sys
 from configparser import ConfigParser
@@ -45,3 +46,22 @@ def bare_env(tmp_path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     scripts = os.fspath(Path(sys.executable).parent)
     return kept | {"HOME": os.fspath(home), "PATH": os.pathsep.join([scripts, kept["PATH"]])}
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory) -> Path:
+    "The site, built by smalldocs from a copy of what it is made of; the checkout is left alone."
+    copy = tmp_path_factory.mktemp("site")
+    unread = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "runs")
+    for folder in ("nbs", "tools", "learning_gan"):
+        shutil.copytree(ROOT / folder, copy / folder, ignore=unread)
+    for file in ("settings.ini", "_quarto.yml"):
+        shutil.copy(ROOT / file, copy)
+    before = os.times()
+    build = [sys.executable, "tools/build_docs.py", "--smalldocs"]
+    done = subprocess.run(build, cwd=copy, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = os.times()
+    seconds = (after.children_user + after.children_system) - (before.children_user + before.children_system)
+    (copy / "seconds.txt").write_text(f"{seconds}")
+    return copy / "_docs"

@@ -42,7 +42,12 @@ def process() -> Path:
     refresh_quarto_yml()
     nbdev.doclinks._build_modidx()
     nbdev_sidebar.__wrapped__()
-    return proc_nbs(force=True, n_workers=os.cpu_count())
+    try:
+        return proc_nbs(force=True, n_workers=os.cpu_count())
+    except Exception as error:
+        sys.exit(
+            f"{error}\n(To make the site, nbdev runs the cells that import, export or show documentation.)"
+        )
 
 
 def stage(processed: Path, target: Path) -> None:
@@ -118,13 +123,11 @@ def formula(match: re.Match) -> tuple[str, str]:
     return match[1], " ".join(html.unescape(match[2]).split())
 
 
-def clickable(text: str) -> str:
-    "Give smalldocs's folding headings in the sidebar the role that they have, that of a button."
-    return re.sub(
-        r'(<a (?=[^>]*data-bs-toggle="collapse")(?=[^>]*data-bs-target="#quarto-sidebar-section)[^>]*?)role="navigation"',
-        r'\1role="button" tabindex="0"',
-        text,
-    )
+def accessible(text: str) -> str:
+    "Mend smalldocs's markup: icons are ornaments, and what folds in the sidebar is a button."
+    text = re.sub(r'(<i class="bi[^"]*") role="img"', r'\1 aria-hidden="true"', text)
+    fold = r'(?=[^>]*data-bs-toggle="collapse")(?=[^>]*data-bs-target="#quarto-sidebar-section)'
+    return re.sub(rf'(<a {fold}[^>]*?)role="navigation"', r'\1role="button" tabindex="0"', text)
 
 
 def build_with_smalldocs(processed: Path) -> list[str]:
@@ -143,7 +146,7 @@ def build_with_smalldocs(processed: Path) -> list[str]:
             source = target / f"{page.stem}.ipynb"
             sizes = drawn_sizes(source) if source.exists() else {}
             text = MATH.sub(lambda match: formulas[formula(match)], pictures_in_files(text, page, sizes))
-            page.write_text(clickable(FROM_ELSEWHERE.sub("", text)), encoding="utf-8")
+            page.write_text(accessible(FROM_ELSEWHERE.sub("", text)), encoding="utf-8")
         replace(site.out, processed / "_docs")
     return [
         w

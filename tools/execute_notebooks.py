@@ -14,9 +14,6 @@ from nbclient.exceptions import CellExecutionError
 from traitlets.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCAL_ONLY = Config(
-    KernelManager={"transport": "ipc"}
-)  # talk to the kernel through files, not through open ports
 
 
 def execute(path: Path) -> float:
@@ -24,11 +21,13 @@ def execute(path: Path) -> float:
     start = time.monotonic()
     notebook = nbformat.read(path, as_version=4)
     place = {"metadata": {"path": os.fspath(path.parent)}}
-    with (
-        tempfile.TemporaryDirectory() as sockets
-    ):  # the kernel is reached through files there, not through a port
+    # The kernel is reached through files in that folder, not through open ports.
+    with tempfile.TemporaryDirectory() as sockets:
         local = Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"})
-        NotebookClient(notebook, timeout=None, kernel_name="python3", resources=place, config=local).execute()
+        options = {"timeout": None, "kernel_name": "python3", "coalesce_streams": True}
+        NotebookClient(notebook, resources=place, config=local, **options).execute()
+    # The site says how long a chapter runs.
+    notebook.metadata["run_seconds"] = round(time.monotonic() - start, 1)
     beside = path.with_suffix(".ipynb.tmp")
     nbformat.write(notebook, beside)
     beside.replace(path)

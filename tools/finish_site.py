@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 from PIL import Image
@@ -30,7 +31,14 @@ PAIRS = [
     re.compile(r"(<a\b[^>]*\bdata-scroll-target=[^>]*>)(.*?)(</a>)", re.S),
     re.compile(r'(<div class="description">\s*(?:<p>)?)(.*?)((?:</p>)?\s*</div>)', re.S),
     re.compile(r"(<th\b[^>]*>)(.*?)(</th>)", re.S),
+    re.compile(r"(<summary>)(.*?)(</summary>)", re.S),
 ]
+# What the builders and nbdev say in English only.
+KOREAN = {
+    "Exported source": "패키지에 들어가는 코드 / Code of the package",
+    "View source": "노트북 원본 / View source",
+    "Report an issue": "문제 알리기 / Report an issue",
+}
 
 
 def settings() -> dict[str, str]:
@@ -59,6 +67,21 @@ def two_languages(markup: str) -> tuple[str, str] | None:
     return None
 
 
+def both_languages(korean: str, english: str) -> str:
+    "Korean and English, each in a span that the switch shows or hides."
+    return f'<span lang="ko">{korean}</span><span class="lang-gap"> / </span><span lang="en">{english}</span>'
+
+
+def translate(text: str) -> str:
+    "Add Korean to the few English words that the builders write."
+    for english, both in KOREAN.items():
+        korean = both.split(" / ")
+        text = re.sub(
+            rf"(?<=[>\s]){re.escape(english)}(?=</)", lambda _, pair=korean: both_languages(*pair), text
+        )
+    return text
+
+
 def mark_languages(text: str) -> str:
     "Put each language of headings, captions, navigation and table heads into a span of its own."
 
@@ -67,8 +90,7 @@ def mark_languages(text: str) -> str:
         if pair is None or "lang=" in match[2]:
             return match[0]
         korean, english = (part.strip() for part in pair)
-        both = f'<span lang="ko">{korean}</span><span class="lang-gap"> / </span><span lang="en">{english}</span>'
-        return match[1] + both + match[3]
+        return match[1] + both_languages(korean, english) + match[3]
 
     for place in PAIRS:
         text = place.sub(mark, text)
@@ -135,8 +157,7 @@ def times(notebook: dict) -> str:
     if run := notebook["metadata"].get("run_seconds"):
         parts["ko"].append(f"실행 {seconds_text(run)['ko']}")
         parts["en"].append(f"runs in {seconds_text(run)['en']}")
-    spans = (f'<span lang="{language}">{" · ".join(texts)}</span>' for language, texts in parts.items())
-    return '<span class="lang-gap"> / </span>'.join(spans)
+    return both_languages(*(" · ".join(texts) for texts in parts.values()))
 
 
 def chapter_tools(name: str, notebook: dict, config: dict[str, str]) -> str:
@@ -144,10 +165,9 @@ def chapter_tools(name: str, notebook: dict, config: dict[str, str]) -> str:
     colab = f"https://colab.research.google.com/github/{config['user']}/{config['repo']}/blob/{config['branch']}/nbs/{name}"
     return (
         f'<div class="chapter-tools"><span class="chapter-times">{times(notebook)}</span>'
-        f'<a class="chapter-button" href="{colab}"><span lang="ko">Colab에서 열기</span>'
-        '<span class="lang-gap"> / </span><span lang="en">Open in Colab</span></a>'
-        f'<a class="chapter-button" href="notebooks/{name}" download><span lang="ko">노트북 내려받기</span>'
-        '<span class="lang-gap"> / </span><span lang="en">Download notebook</span></a></div>'
+        f'<a class="chapter-button" href="{colab}">{both_languages("Colab에서 열기", "Open in Colab")}</a>'
+        f'<a class="chapter-button" href="notebooks/{name}" download>'
+        f"{both_languages('노트북 내려받기', 'Download notebook')}</a></div>"
     )
 
 
@@ -183,6 +203,8 @@ def chapter_card(row: str, out: Path, notebooks: dict[str, dict]) -> str:
     cells = re.findall(r"<td\b[^>]*>(.*?)</td>", row, re.S)
     page = re.search(r'href="([\w.-]+\.html)"', cells[0])[1]
     title = re.sub(r"</?a\b[^>]*>", "", cells[0])
+    if page not in notebooks:
+        sys.exit(f"the home page lists {page}, and no chapter becomes it")
     notebook, picture = notebooks[page], ""
     if data := chapter_picture(notebook):
         path = out / "thumbnails" / f"{Path(page).stem}.png"
@@ -210,6 +232,24 @@ def chapter_map(text: str, out: Path, notebooks: dict[str, dict]) -> str:
     return re.sub(rf'(<div class="chapters">\s*)({table})(\s*</div>)', cards, text, flags=re.S)
 
 
+def abouts(text: str) -> dict[str, str]:
+    "What the home page says of each chapter in both languages, by page."
+    found = {}
+    for row in re.findall(r"<tr\b[^>]*>(.*?)</tr>", text, re.S):
+        cells = re.findall(r"<td\b[^>]*>(.*?)</td>", row, re.S)
+        if cells and (page := re.search(r'href="([\w.-]+\.html)"', cells[0])):
+            found[page[1]] = re.sub(r"<br\s*/?>", '<span class="lang-gap"> / </span>', cells[1])
+    return found
+
+
+def describe(text: str, about: str | None) -> str:
+    "Put a chapter's line in both languages where its English one stands."
+    if about is None:
+        return text
+    place = r'(<div class="description">\s*(?:<p>)?)(.*?)((?:</p>)?\s*</div>)'
+    return re.sub(place, lambda m: m[1] + about + m[3], text, count=1, flags=re.S)
+
+
 def number_source_links(text: str, name: str) -> str:
     "Let `View source` lead to the notebook under its own name, with its number."
     return re.sub(r'(/nbs/)[\w.-]+\.ipynb(")', lambda m: f"{m[1]}{name}{m[2]}", text)
@@ -226,16 +266,19 @@ def finish(out: Path) -> None:
         page: json.loads((NOTEBOOKS / name).read_text(encoding="utf-8")) for page, name in names.items()
     }
     (out / "notebooks").mkdir(exist_ok=True)
+    home = out / "index.html"
+    about = abouts(local_links(home.read_text(encoding="utf-8"), site)) if home.exists() else {}
     for page, name in names.items():
         path = out / page
         if not path.exists():
             continue
         shutil.copy(NOTEBOOKS / name, out / "notebooks" / name)
-        text = mark_languages(local_links(path.read_text(encoding="utf-8"), site))
+        text = mark_languages(translate(local_links(path.read_text(encoding="utf-8"), site)))
         text = function_spaces(number_source_links(text, name))
         if page == "index.html":
             text = chapter_map(text, out, notebooks)
         else:
+            text = describe(text, about.get(page))
             text = under_title(text, chapter_tools(name, notebooks[page], config))
         path.write_text(text, encoding="utf-8")
 
