@@ -42,15 +42,17 @@ lint: $(DEV) ## style of notebooks and code; notebooks clean, package equal to t
 	$(BIN)/python tools/check_export.py
 
 .PHONY: export
-export: $(DEV) ## format the notebooks and write the package from them
+export: $(DEV) ## format the notebooks and write the package and README.md from them
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format --quiet .
 	$(BIN)/nbdev_clean
 	$(BIN)/nbdev_export
+	$(BIN)/python tools/build_readme.py
 
 .PHONY: notebooks
 notebooks: $(DEV) ## execute all chapters in order and save their outputs (the long, real runs)
 	$(BIN)/python tools/execute_notebooks.py
+	$(BIN)/python tools/build_readme.py
 
 .PHONY: docs
 docs: $(DEV) ## build the site into _docs
