@@ -238,6 +238,16 @@ def test_every_link_and_anchor_resolves(pages, site):
     assert not broken, dict(broken)
 
 
+def test_both_languages_are_marked(pages):
+    "What holds both languages on one line is split, so that the switch can hide one."
+    pair = re.compile(r">[^<>]*[가-힣][^<>]* / [^<>가-힣]*[A-Za-z][^<>가-힣]*<")
+    for page in pages:
+        text = re.sub(
+            r"<(title|pre|script|annotation)\b.*?</\1>", "", page.read_text(encoding="utf-8"), flags=re.S
+        )
+        assert not pair.search(text), f"{page.name}: {pair.search(text)[0]}"
+
+
 def test_links_to_the_published_site_are_local(pages, settings):
     published = f"https://{settings['user']}.github.io/{settings['repo']}"
     for page in pages:
@@ -372,6 +382,25 @@ def test_every_export_is_documented(site):
             text = re.sub(r"<[^>]+>", "", (site / page).read_text(encoding="utf-8"))
             assert re.search(rf"(def|class) {short}\b", text), name
             assert any(f"/{file}#L" in link for link in parsed(site / page).links), name
+
+
+def test_index_of_the_package_is_up_to_date():
+    "What the saved output lists is what the same cells list now."
+    notebook = json.loads((ROOT / "nbs" / "95_api.ipynb").read_text(encoding="utf-8"))
+    places, now, saved = {}, None, None
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] != "code" or "%pip" in source:
+            continue
+        *body, last = ast.parse(source).body
+        exec(compile(ast.Module(body, []), "95_api", "exec"), places)
+        if isinstance(last, ast.Expr) and ast.unparse(last).startswith("Markdown("):
+            now = eval(compile(ast.Expression(last.value), "95_api", "eval"), places).data
+            saved = "".join(cell["outputs"][0]["data"]["text/markdown"])
+            break
+        exec(compile(ast.Module([last], []), "95_api", "exec"), places)
+    assert now
+    assert saved == now, "execute nbs/95_api.ipynb again: tools/execute_notebooks.py nbs/95_api.ipynb"
 
 
 def test_nothing_of_the_machine_is_on_the_site(pages, site):

@@ -202,7 +202,7 @@ def chapter_card(row: str, out: Path, notebooks: dict[str, dict]) -> str:
     "A row of the home page's table of chapters as a card, with the chapter's picture and times."
     cells = re.findall(r"<td\b[^>]*>(.*?)</td>", row, re.S)
     page = re.search(r'href="([\w.-]+\.html)"', cells[0])[1]
-    title = re.sub(r"</?a\b[^>]*>", "", cells[0])
+    title = both_languages(*two_languages(re.sub(r"</?a\b[^>]*>", "", cells[0])))
     if page not in notebooks:
         sys.exit(f"the home page lists {page}, and no chapter becomes it")
     notebook, picture = notebooks[page], ""
