@@ -68,10 +68,10 @@ def card_page() -> str:
            {COLORS["real"]}) 1; }}
     h1 {{ font-size: 64px; margin: 0 0 8px; display: flex; align-items: center; gap: 24px; }}
     p {{ font-size: 30px; margin: 0 0 30px; color: #c8ced6; }} img.mark {{ width: 72px; }}
-    img.results {{ width: 1072px; max-height: 340px; object-fit: contain; object-position: left; }}
+    div {{ height: 294px; overflow: hidden; }} img.results {{ width: 1072px; }}
     </style><h1><img class="mark" src="data:image/svg+xml;base64,{mark}">GAN 배우기 · Learning GAN</h1>
     <p>노이즈에서 숫자까지, 노트북으로 · From noise to digits, in notebooks</p>
-    <img class="results" src="{results()}">"""
+    <div><img class="results" src="{results()}"></div>"""
 
 
 def card() -> None:
