@@ -15,7 +15,7 @@ COLORS = {
     "real": "#1f9d55",
     "generator": "#9467bd",
     "discriminator": "#2b7bba",
-    "neutral": "#808080",
+    "neutral": "#7f7f7f",  # no lighter, or JupyterLab would put figures on black
 }
 
 # %% ../nbs/93_style.ipynb #9cd0836e
