@@ -135,13 +135,14 @@ def update(
     self.g_optimizer.apply(tape.gradient(g_loss, variables), variables)
     return d_loss, g_loss
 
-# %% ../nbs/17_training.ipynb #2f808a3c
+# %% ../nbs/17_training.ipynb #513e35bb
 @patch
 def _record(self: GAN, d_loss, g_loss):
-    "Take an update's losses into the means of the epoch, and count it if they are finite."
+    "Take an update's losses into the means of the epoch, and count it if all were finite up to here."
+    finite = tf.math.is_finite(d_loss + g_loss) & (self.finite_updates.result() == self.d_loss_tracker.count)
+    self.finite_updates.update_state(finite)
     self.d_loss_tracker.update_state(d_loss)
     self.g_loss_tracker.update_state(g_loss)
-    self.finite_updates.update_state(tf.math.is_finite(d_loss + g_loss))
 
 
 @patch
@@ -199,7 +200,7 @@ def report(
     samples = self.generator(sample_z, training=False)
     return self.d_loss(real_images, fake_images), self.g_loss(fake_images), samples
 
-# %% ../nbs/17_training.ipynb #764f8951
+# %% ../nbs/17_training.ipynb #ecc0ccb2
 N_SAMPLES = 16  # images in the pictures of each epoch
 
 
@@ -211,6 +212,7 @@ class Progress:
         hp: HyperParameters,
         seed: int,
     ):
+        self.epochs = hp.epochs  # of the whole run
         self.z = latents(seed, 0, N_SAMPLES, hp.z_size, stream=PROGRESS).numpy()
         self.history = np.empty(0, HISTORY)
         self.samples = np.empty((0, N_SAMPLES, hp.input_size), np.float32)
@@ -260,23 +262,31 @@ def checkpoint_arrays(
     variables = {name: variable.numpy() for name, variable in _named_variables(gan).items()}
     return variables | {"history": progress.history, "samples": progress.samples}
 
-# %% ../nbs/17_training.ipynb #69a09da2
-def restore(
-    gan: GAN,
-    progress: Progress,
-    arrays: dict[str, np.ndarray],  # as `checkpoint_arrays` made them
-) -> None:  # raises `RunError` when they belong to another GAN
-    "Put a saved state back."
-    variables = _named_variables(gan)
-    expected = {name: (tuple(v.shape), np.dtype(v.dtype)) for name, v in variables.items()}
-    expected |= {"history": ((int(arrays["epoch"]),), HISTORY)}
-    expected |= {"samples": ((int(arrays["epoch"]), *progress.samples.shape[1:]), np.dtype("float32"))}
+# %% ../nbs/17_training.ipynb #42dea94b
+def _misfit(arrays, expected):
+    "The name of an array that is missing, or of another shape or dtype than expected; None where all fit."
     for name, (shape, dtype) in expected.items():
         array = arrays.get(name)
         if array is None or array.shape != shape or array.dtype != dtype:
-            raise RunError(
-                f"the checkpoint does not fit its config.json (at {name}): start anew with --overwrite"
-            )
+            return name
+
+
+def restore(
+    gan: GAN,
+    progress: Progress,
+    arrays: dict[str, np.ndarray],  # as `load_checkpoint` gives them
+) -> None:  # raises `RunError` when they belong to another GAN
+    "Put a saved state back."
+    variables, samples = _named_variables(gan), progress.samples
+    expected = {name: (tuple(v.shape), np.dtype(v.dtype)) for name, v in variables.items()}
+    misfit = _misfit(arrays, expected | {"epoch": ((), np.dtype("int64"))})
+    epoch = 0 if misfit else int(arrays["epoch"])
+    expected = {"history": ((epoch,), HISTORY), "samples": ((epoch, *samples.shape[1:]), samples.dtype)}
+    misfit = misfit or _misfit(arrays, expected) or ("epoch" if epoch > progress.epochs else None)
+    if misfit:
+        raise RunError(
+            f"the checkpoint does not fit its config.json (at {misfit}): start anew with --overwrite"
+        )
     for name, variable in variables.items():
         variable.assign(arrays[name])
     progress.history, progress.samples = arrays["history"], arrays["samples"]
@@ -332,7 +342,7 @@ class Writer:
         save_checkpoint(self.run, progress.epoch, arrays)
         write_results(self.run, self.copy, progress)
 
-# %% ../nbs/17_training.ipynb #61ed65fb
+# %% ../nbs/17_training.ipynb #b3805f3a
 class Recorder(keras.callbacks.Callback):
     "Records a run: after each epoch its losses, samples and a checkpoint."
 
@@ -348,15 +358,17 @@ class Recorder(keras.callbacks.Callback):
         super().__init__()
         self.writer, self.progress, self.verbose = writer, progress, verbose
         self.last_minibatch = partial(progress.last_minibatch, images, hp, seed)
-        self.epochs = hp.epochs
+        self.epochs, self.updates_per_epoch = hp.epochs, hp.updates_per_epoch
 
     def on_train_begin(self, logs=None):
         self.report = tf.function(self.model.report)
 
     def on_epoch_end(self, epoch, logs=None):
         d_loss, g_loss, samples = self.report(*self.last_minibatch(epoch), self.progress.z)
-        losses = (d_loss, g_loss, logs["d_loss"], logs["g_loss"])
-        self.progress.add(tuple(map(float, losses)), samples.numpy())
+        losses = tuple(map(float, (d_loss, g_loss, logs["d_loss"], logs["g_loss"])))
+        if not np.isfinite(losses).all():
+            raise TrainingDiverged(self.updates_per_epoch * (epoch + 1), epoch)
+        self.progress.add(losses, samples.numpy())
         self.writer.write(self.model, self.progress)
         if self.verbose:
             print(epoch_line(self.progress.history[-1], self.epochs), flush=True)
@@ -372,9 +384,20 @@ def epoch_line(
         f"Generator Loss: {row['g_loss']:.4f}"
     )
 
-# %% ../nbs/17_training.ipynb #1eac6572
+# %% ../nbs/17_training.ipynb #fdc7ed90
 class TrainingDiverged(RunError):
     "A loss has become NaN or infinite; the message says at which update."
+
+    def __init__(
+        self,
+        update: int,  # from 1 at the run's first
+        epoch: int,  # finished before it
+    ):
+        good = f"epoch {epoch} is the last good one" if epoch else "no epoch was finished before it"
+        super().__init__(
+            f"a loss is no longer finite at update {update:,} (epoch {epoch + 1}); {good}: "
+            "choose a smaller learning rate or another seed"
+        )
 
 
 class StopWhenDiverged(keras.callbacks.Callback):
@@ -395,11 +418,7 @@ class StopWhenDiverged(keras.callbacks.Callback):
         done = min((batch + 1) * self.block_size, self.hp.updates_per_epoch)
         finite = int(self.model.finite_updates.result())
         if finite < done:
-            update = self.epoch * self.hp.updates_per_epoch + finite + 1
-            raise TrainingDiverged(
-                f"a loss is no longer finite at update {update:,} (epoch {self.epoch + 1}); "
-                f"epoch {self.epoch} is the last good one: choose a smaller learning rate or another seed"
-            )
+            raise TrainingDiverged(self.epoch * self.hp.updates_per_epoch + finite + 1, self.epoch)
 
 # %% ../nbs/17_training.ipynb #6dffd1a9
 def progress_bar(
@@ -459,7 +478,7 @@ def _fit(gan, progress, run, data, hp, seed, callbacks, verbose, block_size):
             verbose=0,
         )
 
-# %% ../nbs/17_training.ipynb #5b443600
+# %% ../nbs/17_training.ipynb #748e6bb6
 def train(
     hp: HyperParameters,
     data: Mnist,
@@ -479,12 +498,9 @@ def train(
             restore(gan, progress, arrays)
             write_results(run, gan.generator, progress)
         if verbose and progress.epoch:
-            state = (
-                "finished already"
-                if progress.epoch == hp.epochs
-                else f"resuming after epoch {progress.epoch}"
-            )
-            print(f"{state}, of {hp.epochs} epochs")
+            finished = progress.epoch == hp.epochs
+            state = "finished already: epoch" if finished else "resuming after epoch"
+            print(f"{state} {progress.epoch} of {hp.epochs}", flush=True)
         if progress.epoch < hp.epochs:
             _fit(gan, progress, run, data, hp, seed, callbacks, verbose, block_size)
     return progress.history
