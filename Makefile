@@ -74,8 +74,8 @@ lab: $(DEV) ## open the chapters in JupyterLab
 classifier: $(DEV) ## train the scorecard's classifier anew (a new ruler: see tools/train_classifier.py)
 	$(BIN)/python tools/train_classifier.py
 
-.PHONY: study
-study: $(DEV) ## train and score several seeds of the recipe, for the baseline of chapter 20
+.PHONY: study-scores
+study-scores: $(DEV) ## train and score several seeds of the recipe, for the baseline of chapter 20
 	$(BIN)/python tools/study_scores.py
 
 .PHONY: bench
@@ -100,9 +100,7 @@ pins: ## renew constraints.txt: newest versions that settings.ini allows
 	rm -rf .venv-pins
 	$(PYTHON) -m venv .venv-pins
 	.venv-pins/bin/python -m pip install --quiet --disable-pip-version-check ".[$(DEV_EXTRAS)]"
-	{ grep '^#' constraints.txt; .venv-pins/bin/python -m pip freeze --all | \
-	  grep -viE '^(pip|learning[-_.]gan)\b'; } > .venv-pins/constraints.txt
-	mv .venv-pins/constraints.txt constraints.txt
+	.venv-pins/bin/python tools/pin_versions.py
 	rm -rf .venv-pins
 
 .PHONY: clean
