@@ -136,10 +136,13 @@ def follows_the_scheme(opened, scheme: str) -> list[str]:
 
 
 def serious_violations(opened, scheme: str) -> list[str]:
-    "What axe-core finds serious or critical."
+    "What axe-core finds serious or critical; in the dark, of what depends on colours."
     if not opened.evaluate("'axe' in window"):
         opened.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
-    found = opened.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    options = {"resultTypes": ["violations"]}
+    if scheme == "dark":
+        options["runOnly"] = ["color-contrast", "link-in-text-block"]
+    found = opened.evaluate("options => axe.run(document, options)", options)["violations"]
     return [
         f"{scheme}: {v['id']}: {v['help']}: {[node['html'][:120] for node in v['nodes'][:3]]}"
         for v in found

@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import sys
 from collections import defaultdict
 from functools import cache
 from html.parser import HTMLParser
@@ -150,6 +151,15 @@ def test_figures_have_captions_and_alternative_texts(path):
 
 
 @EVERY_CHAPTER
+def test_saved_outputs_hold_no_noise(path):
+    "No warnings, no progress bars, no errors among what is shown to readers."
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        for output in cell.get("outputs", []):
+            assert output["output_type"] != "error"
+            assert output.get("name") != "stderr", "".join(output["text"])[:300]
+
+
+@EVERY_CHAPTER
 def test_readers_see_the_code_of_the_package(path):
     "Exports are `exports`, which the site shows; `export` would leave the reader a signature."
     for source in cells(path, "code"):
@@ -208,6 +218,53 @@ def pages(site) -> list[Path]:
 
 def test_every_chapter_has_a_page_where_quarto_puts_it(pages):
     assert {page.name for page in pages} == {page_of(path) for path in NOTEBOOKS}
+
+
+@pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.stem != "index"], ids=lambda path: path.stem)
+def test_both_builders_read_the_same(site, path):
+    "Pandoc, which Quarto renders with, finds the same headings, blocks, lists, tables and formulas as smalldocs."
+    pypandoc = pytest.importorskip("pypandoc", reason="pypandoc_binary is not installed")
+    parts = []
+    for cell in json.loads((site.parent / "_proc" / path.name).read_text(encoding="utf-8"))["cells"]:
+        parts += ["".join(cell["source"])] if cell["cell_type"] == "markdown" else []
+        for output in cell.get("outputs", []):
+            parts.append("".join(output.get("data", {}).get("text/markdown", "")))
+    pandoc = pypandoc.convert_text(
+        "\n\n".join(parts), "html", format="markdown", extra_args=["--mathml", "--section-divs"]
+    )
+    text = (site / page_of(path)).read_text(encoding="utf-8")
+    smalldocs = text[text.index("<main") : text.index("</main>")]
+    for tag in ('<div lang="ko">', '<div lang="en">', "<h2", "<h3", "<math", "<li", "<table", "<blockquote"):
+        assert pandoc.count(tag) == smalldocs.count(tag), tag
+    anchor = r'<(?:section|h\d)[^>]*\bid="([^"]+)"'
+    assert set(re.findall(anchor, pandoc)) == set(re.findall(anchor, smalldocs))
+
+
+def test_finishing_knows_quartos_markup():
+    "The places that hold both languages, and the title block, as Quarto writes them."
+    sys.path.insert(0, os.fspath(ROOT / "tools"))
+    import finish_site
+
+    both = finish_site.both_languages("손실", "Loss")
+    quarto = """<h2 class="anchored" data-anchor-id="loss">손실 / Loss</h2>
+    <a href="#loss" id="toc-loss" class="nav-link" data-scroll-target="#loss">손실 / Loss</a>
+    <div class="sidebar-item-container"><a href="./losses.html" class="sidebar-item-text sidebar-link">
+     <span class="menu-text">손실 / Loss</span></a></div>
+    <a href="./losses.html" class="pagination-link"><i class="bi"></i> <span class="nav-page-text">손실 / Loss</span></a>
+    <figcaption>손실 / Loss</figcaption><summary>손실 / Loss</summary>"""
+    marked = finish_site.mark_languages(quarto)
+    assert marked.count(both) == quarto.count("손실 / Loss") == 6
+    header = (
+        '<header id="title-block-header" class="quarto-title-block default"><h1 class="title">x</h1></header>'
+    )
+    assert finish_site.under_title(header, "<i></i>") == header + "<i></i>"
+    link = '<a href="https://learning-gan.github.io/learning_gan/losses.html#loss">'
+    assert (
+        finish_site.local_links(link, "https://learning-gan.github.io/learning_gan")
+        == '<a href="losses.html#loss">'
+    )
+    assert finish_site.two_languages("진짜 / 가짜 / Real / fake") == ("진짜 / 가짜", "Real / fake")
+    assert finish_site.two_languages("a / b") is None
 
 
 def test_sidebar_holds_every_chapter_in_order():

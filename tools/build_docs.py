@@ -10,6 +10,7 @@ import argparse
 import base64
 import hashlib
 import html
+import io
 import json
 import os
 import re
@@ -26,6 +27,7 @@ from finish_site import function_spaces, page_name
 from nbdev.config import get_config
 from nbdev.quarto import nbdev_sidebar, refresh_quarto_yml
 from nbdev.serve import proc_nbs
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 QUARTO_ONLY = ("html-math-method", "respect-user-color-scheme")  # of _quarto.yml; see there
@@ -87,6 +89,17 @@ def drawn_sizes(notebook: Path) -> dict[str, tuple[int, int]]:
     return sizes
 
 
+def size_attributes(data: bytes, given: str, drawn: tuple[int, int] | None) -> str:
+    "The width and height that a picture's tag lacks, so that the page keeps room for it before it is loaded."
+    if "height=" in given:
+        return ""
+    with Image.open(io.BytesIO(data)) as image:
+        width, height = drawn or image.size
+    if asked := re.search(r'width="(\d+)"', given):
+        return f' height="{round(int(asked[1]) * height / width)}"'
+    return f' width="{width}" height="{height}"'
+
+
 def pictures_in_files(text: str, page: Path, sizes: dict[str, tuple[int, int]]) -> str:
     "Replace each picture that is written into the page by a link to the file that the page's Markdown copy uses."
     folder = page.parent / f"{page.stem}_files"
@@ -99,8 +112,9 @@ def pictures_in_files(text: str, page: Path, sizes: dict[str, tuple[int, int]]) 
             folder.mkdir(exist_ok=True)
             known[key] = folder / f"{page.stem}-{key[:12]}.{match['kind']}"
             known[key].write_bytes(data)
-        size = ' width="{}" height="{}"'.format(*sizes[key]) if key in sizes else ""
-        alt = "" if 'alt="' in match["before"] + match["after"] else ' alt=""'
+        given = match["before"] + match["after"]
+        alt = "" if 'alt="' in given else ' alt=""'
+        size = size_attributes(data, given, sizes.get(key))
         path = known[key].relative_to(page.parent).as_posix()
         return f'<img{match["before"]} src="{path}"{alt}{size} loading="lazy"{match["after"]}>'
 
