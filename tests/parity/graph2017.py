@@ -51,9 +51,17 @@ def cross_entropy(logits, labels):
 
 
 def build_graph(
-    pixels=784, z_size=100, g_hidden_size=128, d_hidden_size=128, alpha=0.01, smooth=0.1, learning_rate=0.002
+    pixels=784,
+    z_size=100,
+    g_hidden_size=128,
+    d_hidden_size=128,
+    alpha=0.01,
+    smooth=0.1,
+    learning_rate=0.002,
+    seed=None,
 ):
     tf.reset_default_graph()
+    tf.set_random_seed(seed)
     input_real = tf.placeholder(tf.float32, (None, pixels), name="input_real")
     input_z = tf.placeholder(tf.float32, (None, z_size), name="input_z")
 
@@ -97,10 +105,9 @@ def minibatches(order, run, rng, z_size):
 def follow(order, run):
     "Do one run of an order."
     settings = {name: order[name].item() for name in SETTINGS if name in order}
-    graph = build_graph(pixels=order["images"].shape[1], **settings)
     seed = int(order["seed"][run]) if "seed" in order else None
+    graph = build_graph(order["images"].shape[1], seed=seed, **settings)
     rng = np.random.RandomState(seed)
-    tf.set_random_seed(seed)
     variables = graph.g_vars + graph.d_vars
     with tf.Session() as sess:
         sess.run(tf.global_variables_initializer())
