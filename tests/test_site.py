@@ -412,7 +412,7 @@ def test_chapters_lead_to_their_neighbours(pages, site):
 
 
 def test_home_page_maps_every_chapter(site):
-    "A card for each chapter, with times, and a picture of each that has one."
+    "A card for each chapter, with times and a picture: a figure of it, or the beginning of its code."
     text = (site / "index.html").read_text(encoding="utf-8")
     cards = dict(re.findall(r'<a class="chapter-card" href="([^"]+)">(.*?)</a>', text, re.S))
     assert list(cards) == [page_of(path) for path in NOTEBOOKS if path.stem != "index"]
@@ -423,6 +423,7 @@ def test_home_page_maps_every_chapter(site):
         assert "chapter-times" in card and 'lang="ko"' in card and 'lang="en"' in card
         has_picture = '"image/png"' in path.read_text(encoding="utf-8")
         assert ("<img" in card) == has_picture, path.name
+        assert ('class="chapter-code"' in card) != has_picture, path.name
 
 
 def test_every_export_is_documented(site):

@@ -7,6 +7,7 @@ chapters on the home page with a picture from each.
 
 import base64
 import configparser
+import html
 import io
 import json
 import os
@@ -80,6 +81,11 @@ def translate(text: str) -> str:
             rf"(?<=[>\s]){re.escape(english)}(?=</)", lambda _, pair=korean: both_languages(*pair), text
         )
     return text
+
+
+def mark_code(text: str) -> str:
+    "Call code and what it printed English, for screen readers: en-GB, because the switch hides what is en."
+    return re.sub(r'(<div\b(?![^>]*\blang=)[^>]*\bclass="cell\b[^>]*)>', r'\1 lang="en-GB">', text)
 
 
 def mark_languages(text: str) -> str:
@@ -198,6 +204,16 @@ def save_thumbnail(picture: bytes, path: Path) -> tuple[int, int]:
         return image.size
 
 
+def chapter_code(notebook: dict) -> str:
+    "The beginning of a chapter's first function or class of some length, for a chapter without a figure."
+    for cell in notebook["cells"]:
+        start = re.search(r"^(?:@.*\n)?(?:def|class) (?:.+\n){4}", cell_text(cell), re.M)
+        if cell["cell_type"] == "code" and start:
+            lines = cell_text(cell)[start.start() :].splitlines()[:7]
+            return html.escape("\n".join(lines), quote=False)
+    return ""
+
+
 def chapter_card(row: str, out: Path, notebooks: dict[str, dict]) -> str:
     "A row of the home page's table of chapters as a card, with the chapter's picture and times."
     cells = re.findall(r"<td\b[^>]*>(.*?)</td>", row, re.S)
@@ -212,6 +228,8 @@ def chapter_card(row: str, out: Path, notebooks: dict[str, dict]) -> str:
         picture = (
             f'<img src="thumbnails/{path.name}" alt="" width="{width}" height="{height}" loading="lazy">'
         )
+    elif code := chapter_code(notebook):
+        picture = f'<code class="chapter-code" lang="en-GB" aria-hidden="true">{code}</code>'
     return (
         f'<li><a class="chapter-card" href="{page}"><span class="chapter-picture">{picture}</span>'
         f'<span class="chapter-title">{title}</span><span class="chapter-about">{cells[1]}</span>'
@@ -273,7 +291,8 @@ def finish(out: Path) -> None:
         if not path.exists():
             continue
         shutil.copy(NOTEBOOKS / name, out / "notebooks" / name)
-        text = mark_languages(translate(local_links(path.read_text(encoding="utf-8"), site)))
+        text = local_links(path.read_text(encoding="utf-8"), site)
+        text = mark_languages(mark_code(translate(text)))
         text = function_spaces(number_source_links(text, name))
         if page == "index.html":
             text = chapter_map(text, out, notebooks)
