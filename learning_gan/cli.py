@@ -217,10 +217,10 @@ def sample_command(
         require(run=run, out=out)
         check_outputs(n, out, npz)
         import numpy as np
-        from learning_gan.sampling import load_generator, sample
         from PIL import Image
 
         from learning_gan.files import atomic_path
+        from learning_gan.sampling import load_generator, sample
 
         images = sample(load_generator(run), n, seed)
         with atomic_path(out) as temporary:

@@ -12,7 +12,11 @@ CHAPTERS = sorted((ROOT / "nbs").glob("*.ipynb"))
 
 def terms():
     "The rows of the table: Korean, English, code and the list of words not to use."
-    lines = [line for line in (ROOT / "TERMINOLOGY.md").read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    lines = [
+        line
+        for line in (ROOT / "TERMINOLOGY.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("|")
+    ]
     header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert header == ["한국어", "English", "code", "not"]
     assert all(len(row) == 4 for row in rows)
