@@ -143,7 +143,7 @@ def serious_violations(opened, scheme: str) -> list[str]:
     if scheme == "dark":
         options["runOnly"] = ["color-contrast", "link-in-text-block"]
     # Colours of code are the same everywhere and slow to check: they are checked on one page.
-    context = {"include": [["body"]], "exclude": [] if opened.url.endswith("losses.html") else [["pre span"]]}
+    context = {"include": [["html"]], "exclude": [] if opened.url.endswith("losses.html") else [["pre span"]]}
     found = opened.evaluate("([context, options]) => axe.run(context, options)", [context, options])[
         "violations"
     ]
