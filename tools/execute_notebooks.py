@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -39,10 +40,12 @@ def main() -> None:
     "Execute the notebooks named on the command line, or all."
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("notebooks", nargs="*", type=Path, help="notebooks to execute (default: all of nbs)")
-    paths = parser.parse_args().notebooks or sorted((ROOT / "nbs").glob("*.ipynb"))
-    os.environ.pop(
-        "IN_TEST", None
-    )  # under tests chapters do less; the outputs that are saved come from the whole
+    paths = parser.parse_args().notebooks
+    if not paths:
+        paths = sorted((ROOT / "nbs").glob("*.ipynb"))
+        shutil.rmtree(ROOT / "nbs" / "runs", ignore_errors=True)  # a finished run would not train again
+    # Under tests chapters do less; the outputs that are saved come from the whole.
+    os.environ.pop("IN_TEST", None)
     for path in paths:
         print(f"{path.name:32}", end="", flush=True)
         try:
