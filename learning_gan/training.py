@@ -361,7 +361,7 @@ class Recorder(keras.callbacks.Callback):
         self.epochs, self.updates_per_epoch = hp.epochs, hp.updates_per_epoch
 
     def on_train_begin(self, logs=None):
-        self.report = tf.function(self.model.report)
+        self.report = tf.function(partial(GAN.report, self.model))
 
     def on_epoch_end(self, epoch, logs=None):
         d_loss, g_loss, samples = self.report(*self.last_minibatch(epoch), self.progress.z)
