@@ -206,7 +206,7 @@ def _at_most(seconds, work, *args):
     except TimeoutError as error:
         raise TimeoutError(str(error) or f"no end within {seconds:g} seconds") from error
 
-# %% ../nbs/10_data.ipynb #747a05d3
+# %% ../nbs/10_data.ipynb #e21ae6a4
 def _fetch(url, seconds):
     "What is at `url`, or as much of it as tells that it is not MNIST."
     with urllib.request.urlopen(url, timeout=seconds) as response:
@@ -226,8 +226,9 @@ def download_mnist(
         with atomic_path(path) as temporary:
             temporary.write_bytes(content)
     except (OSError, ValueError, HTTPException, DataError) as error:
+        why = " ".join(str(error).split())  # a server may have sent several lines
         raise DataUnavailable(
-            f"MNIST could not be downloaded ({error}): set LEARNING_GAN_DATA to a folder with its four IDX files, "
+            f"MNIST could not be downloaded ({why}): set LEARNING_GAN_DATA to a folder with its four IDX files, "
             "or use the data 'embedded'"
         ) from error
 
