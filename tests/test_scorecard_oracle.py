@@ -1,0 +1,196 @@
+"""The scorecard's measures against independent implementations: prdc, scipy, and formulas written out."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from prdc import compute_prdc
+from scipy import stats
+from scipy.linalg import sqrtm
+from scipy.spatial.distance import cdist
+
+from learning_gan import scorecard as sc
+from learning_gan.data import load_mnist
+
+rng = np.random.default_rng(20_170_701)
+
+
+@pytest.fixture(scope="module")
+def embedded():
+    return load_mnist("embedded")
+
+
+@pytest.fixture(scope="module")
+def digit_features(embedded):
+    "Features of 500 test images, of 700 training images, and of 600 noisy ones, a few of them far out."
+    noisy = np.clip(embedded.train.images[:600] + rng.normal(0, 60, (600, 784)), 0, 255)
+    noisy[:20] = rng.uniform(0, 255, (20, 784))
+    sets = embedded.test.images, embedded.train.images[1_000:1_700], noisy.astype(np.uint8)
+    return [sc.describe(images)[0] for images in sets]
+
+
+def gaussian_features(n, d, scale, shift):
+    "Correlated features: a random covariance with standard deviations from 1 to `scale`."
+    mixing = np.linalg.qr(rng.normal(size=(d, d)))[0] * np.linspace(1, scale, d)
+    return rng.normal(size=(n, d)) @ mixing.T + shift
+
+
+def frechet_by_sqrtm(x, y):
+    "Heusel et al. 2017, equation 6, to the letter."
+    cov_x, cov_y = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
+    root = sqrtm(cov_x @ cov_y)
+    return ((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(cov_x + cov_y - 2 * root.real)
+
+
+# Fréchet distance
+
+
+@pytest.mark.parametrize(("d", "scale", "shift"), [(2, 1, 0), (10, 3, 0.1), (84, 10, 1), (84, 100, 0)])
+def test_frechet_equals_scipys_sqrtm(d, scale, shift):
+    x, y = gaussian_features(900, d, scale, 0), gaussian_features(700, d, scale, shift)
+    assert sc.frechet_distance(x, y) == pytest.approx(frechet_by_sqrtm(x, y), rel=1e-6)
+
+
+def test_frechet_equals_scipys_sqrtm_on_digits(digit_features):
+    test, train, noisy = digit_features
+    for other in (train, noisy):
+        assert sc.frechet_distance(test, other) == pytest.approx(frechet_by_sqrtm(test, other), rel=1e-6)
+
+
+def test_frechet_ignores_dead_and_counts_repeated_features():
+    x, y = gaussian_features(900, 20, 5, 0), gaussian_features(700, 20, 5, 0.5)
+    expected = frechet_by_sqrtm(x, y)
+
+    def dead(z):
+        return np.hstack([z, np.zeros((len(z), 30)), np.full((len(z), 5), 7.0)])
+
+    assert sc.frechet_distance(dead(x), dead(y)) == pytest.approx(expected, rel=1e-9)
+    assert sc.frechet_distance(np.tile(x, 3), np.tile(y, 3)) == pytest.approx(3 * expected, rel=1e-9)
+
+
+def test_frechet_with_fewer_images_than_features():
+    x, y = gaussian_features(12, 40, 5, 0), gaussian_features(15, 40, 5, 1)
+    basis = np.linalg.qr(np.vstack([x, y]).T)[0]  # all 27 points lie in 27 dimensions
+    expected = sc.frechet_distance(x @ basis, y @ basis)
+    assert sc.frechet_distance(x, y) == pytest.approx(expected, rel=1e-9)
+    # a feature that only one side has: its variance and its squared mean are added
+    own = rng.normal(3, 2, 15)
+    more = sc.frechet_distance(np.c_[x, np.zeros(12)], np.c_[y, own]) - expected
+    assert more >= own.mean() ** 2
+
+
+# KID
+
+
+def test_mmd2_equals_its_definition_pair_by_pair():
+    x, y = rng.normal(size=(7, 5)), rng.normal(1, 2, size=(9, 5))
+
+    def k(a, b):
+        return (sum(p * q for p, q in zip(a, b, strict=True)) / 5 + 1) ** 3
+
+    within_x = sum(k(x[i], x[j]) for i in range(7) for j in range(7) if i != j) / (7 * 6)
+    within_y = sum(k(y[i], y[j]) for i in range(9) for j in range(9) if i != j) / (9 * 8)
+    across = sum(k(a, b) for a in x for b in y) / (7 * 9)
+    assert sc.mmd2(x, y) == pytest.approx(within_x + within_y - 2 * across, rel=1e-12)
+
+
+def test_kid_is_the_mean_and_student_interval_of_ten_groups(digit_features):
+    test, train, _ = digit_features
+    values = [sc.mmd2(test[i * 50 : i * 50 + 50], train[i * 70 : i * 70 + 70]) for i in range(10)]
+    value, interval = sc.kid(test, train)
+    low, high = stats.t.interval(0.95, 9, loc=np.mean(values), scale=stats.sem(values))
+    assert value == pytest.approx(np.mean(values), rel=1e-9)
+    assert interval == pytest.approx((low, high), rel=1e-9)
+
+
+# Precision, recall, density, coverage
+
+
+@pytest.mark.parametrize("k", [1, 3, 5, 10])
+@pytest.mark.parametrize(("n", "m", "d"), [(50, 50, 2), (700, 600, 84), (1_203, 17, 5)])
+def test_neighbour_scores_equal_prdc(n, m, d, k):
+    real, fake = rng.normal(size=(n, d)), rng.normal(0.3, 1.2, size=(m, d))
+    fake[:3] += 5
+    check_against_prdc(real, fake, k)
+
+
+def test_neighbour_scores_equal_prdc_on_digits(digit_features):
+    test, train, noisy = digit_features
+    check_against_prdc(test, train, 5)
+    check_against_prdc(test, noisy, 5)
+    check_against_prdc(noisy, test, 3)
+
+
+def check_against_prdc(real, fake, k):
+    expected = compute_prdc(real, fake, nearest_k=k)
+    ours = sc.neighbour_scores(real, fake, k)
+    assert ours == pytest.approx({name: float(value) for name, value in expected.items()}, abs=1e-6)
+
+
+def test_known_radii_give_the_same_scores(digit_features):
+    test, train, _ = digit_features
+    radii = sc.neighbour_radii(test)
+    assert sc.neighbour_scores(test, train, real_radii=radii) == sc.neighbour_scores(test, train)
+
+
+# The rest
+
+
+def test_classifier_score_equals_scipys_entropy():
+    probabilities = rng.dirichlet(np.full(10, 0.2), size=500)
+    probabilities[0] = np.eye(10)[3]
+    marginal = probabilities.mean(axis=0)
+    expected = np.exp(np.mean([stats.entropy(p, marginal) for p in probabilities]))
+    assert sc.classifier_score(probabilities) == pytest.approx(expected, rel=1e-12)
+
+
+def test_histogram_kl_equals_scipys_entropy():
+    p, q = rng.dirichlet(np.ones(10)), rng.dirichlet(np.ones(10))
+    p[2], p[3] = 0, p[2] + p[3]
+    assert sc.histogram_kl(p, q) == pytest.approx(stats.entropy(p, q), rel=1e-12)
+
+
+def test_nearest_training_images_equal_scipys_cdist(embedded):
+    images, training = embedded.test.images[:60], embedded.train.images
+    all_distances = cdist(images / 127.5 - 1, training / 127.5 - 1)
+    distances, index = sc.nearest_training_images(images, training)
+    assert distances == pytest.approx(all_distances.min(axis=1), rel=1e-5)
+    assert index.tolist() == all_distances.argmin(axis=1).tolist()
+
+
+def test_memorisation_sees_partial_copying(embedded):
+    held_out, _ = sc.nearest_training_images(embedded.test.images, embedded.train.images)
+    fresh, _ = sc.nearest_training_images(embedded.validation.images, embedded.train.images)
+    assert sc.memorisation(fresh, held_out) < 0.15
+    assert sc.memorisation(np.r_[fresh[:400], np.zeros(100)], held_out) > 0.2
+
+
+# The whole
+
+
+def test_scorecard_does_not_depend_on_the_order_of_the_data(embedded):
+    "Shuffled by seed: the same seed gives the same score, another seed another floor."
+    images = embedded.validation.images[:200]
+    first, again, other = (sc.Reference(embedded, 200, seed) for seed in (0, 0, 1))
+    assert sc.scorecard(images, first) == sc.scorecard(images, again)
+    assert first.real != other.real
+
+
+def test_scoring_10_000_against_10_000_stays_below_2_gb():
+    try:
+        load_mnist("mnist")
+    except Exception as error:
+        pytest.skip(f"needs the whole MNIST: {error}")
+    script = (
+        "import resource\n"
+        "from learning_gan.data import load_mnist\n"
+        "from learning_gan.scorecard import Reference, scorecard\n"
+        "data = load_mnist('mnist')\n"
+        "scorecard(data.train.images[:10_000], Reference(data, 10_000))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=600
+    )
+    assert int(done.stdout) < 2_000_000  # kB
