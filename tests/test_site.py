@@ -311,6 +311,14 @@ def test_links_to_the_published_site_are_local(pages, settings):
         assert not [link for link in parsed(page).links if link.startswith(published)], page.name
 
 
+def test_no_markdown_is_left_in_the_text(pages):
+    "A link that a builder did not understand would be read as brackets."
+    for page in pages:
+        text = re.sub(r"<script\b.*?</script>|<[^>]+>", "", page.read_text(encoding="utf-8"), flags=re.S)
+        found = re.search(r".{0,40}\]\((?:https?://|[\w./-]+\.(?:html|ipynb))", text)
+        assert not found, f"{page.name}: {found[0]}"
+
+
 def test_nothing_is_fetched_from_elsewhere(pages, site):
     for page in pages:
         for address in parsed(page).fetched:

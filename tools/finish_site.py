@@ -124,6 +124,17 @@ def local_links(text: str, site: str) -> str:
     )
 
 
+def tidy_signatures(text: str) -> str:
+    "Make links of the Markdown links that nbdev writes into signatures, and take the notebook's own name out."
+    link = re.compile(r"\[`([\w.()]+)`\]\((https://[^)\s]+)\)")
+    notebook = re.compile(r'\b__main__(?:\.|<span class="op">\.</span>)')
+
+    def tidy(code: re.Match) -> str:
+        return notebook.sub("", link.sub(r'<a href="\2">\1</a>', code[0]))
+
+    return re.sub(r"<pre\b.*?</pre>", tidy, text, flags=re.S)
+
+
 def cell_text(cell: dict) -> str:
     "The source of a cell."
     return "".join(cell["source"])
@@ -291,7 +302,7 @@ def finish(out: Path) -> None:
         if not path.exists():
             continue
         shutil.copy(NOTEBOOKS / name, out / "notebooks" / name)
-        text = local_links(path.read_text(encoding="utf-8"), site)
+        text = local_links(tidy_signatures(path.read_text(encoding="utf-8")), site)
         text = mark_languages(mark_code(translate(text)))
         text = function_spaces(number_source_links(text, name))
         if page == "index.html":
