@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['IDENTITY', 'MAX_TEXT_BYTES', 'HISTORY', 'RUN_FILES', 'RUN_PICTURES', 'RunError', 'run_config', 'check_seed',
            'read_config', 'read_recipe', 'write_history', 'read_history', 'write_samples', 'read_samples',
-           'save_checkpoint', 'load_checkpoint', 'open_run']
+           'check_archive', 'save_checkpoint', 'load_checkpoint', 'open_run']
 
 # %% ../nbs/91_runs.ipynb #b2a49517
 import csv
@@ -125,6 +125,15 @@ def write_history(
         rows.writerows([row["epoch"], *(f"{row[key]:.9g}" for key in HISTORY.names[1:])] for row in history)
 
 # %% ../nbs/91_runs.ipynb #754a68f3
+def _check_history(history):
+    "Refuse epochs that do not count up from 1, and losses with which no training goes on."
+    if not np.array_equal(history["epoch"], np.arange(1, len(history) + 1)):
+        raise ValueError("its epochs do not count up from 1")
+    if not all(np.isfinite(history[key]).all() for key in HISTORY.names[1:]):
+        raise ValueError("some losses are NaN or infinite")
+    return history
+
+
 def read_history(
     run: str | os.PathLike,  # a run folder
 ) -> np.ndarray:  # of dtype `HISTORY`, a row an epoch; raises `RunError` when missing or damaged
@@ -134,7 +143,9 @@ def read_history(
         names, *rows = csv.reader(_read_text(path).splitlines())
         if tuple(names) != HISTORY.names:
             raise ValueError("its columns are not " + ", ".join(HISTORY.names))
-        return np.array([(int(row[0]), *map(float, row[1:])) for row in rows], HISTORY)
+        with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite
+            history = np.array([(int(row[0]), *map(float, row[1:])) for row in rows], HISTORY)
+        return _check_history(history)
     except (OSError, ValueError, TypeError, IndexError, OverflowError, csv.Error) as error:
         raise RunError(f"{path} cannot be read ({error}): run the training again to rewrite it") from error
 
@@ -163,8 +174,10 @@ def read_samples(
     return samples
 
 # %% ../nbs/91_runs.ipynb #4c370f35
-def _check_archive(path):
-    "Refuse what is no file, and an archive that unpacks to more than its own size."
+def check_archive(
+    path: Path,  # of an npz or a `.keras` file, both of which are zip archives
+) -> None:  # raises `ValueError`, `OSError` or `zipfile.BadZipFile`
+    "Refuse what is no regular file, and an archive that unpacks to more than its own size."
     if not path.is_file():
         raise ValueError("it is missing, or not a regular file")
     with zipfile.ZipFile(path) as archive:
@@ -177,7 +190,7 @@ def _check_archive(path):
 def _read_npz(path):
     "All arrays of an npz file; raises `RunError` when it is missing, damaged or a bomb."
     try:
-        _check_archive(path)
+        check_archive(path)
         with np.load(path, allow_pickle=False) as npz:
             arrays = {key: npz[key] for key in npz.files}
         if not all(isinstance(array, np.ndarray) for array in arrays.values()):
