@@ -8,6 +8,7 @@ import ctypes
 import errno
 import importlib
 import itertools
+import json
 import os
 import platform
 import pty
@@ -210,6 +211,42 @@ def train_with_callbacks(run: Path, hyperparameters: dict, seed: int) -> None:
     train(
         hp, load_mnist("embedded"), run, seed, callbacks=[Curious(), keras.callbacks.History()], block_size=30
     )
+
+
+def held() -> dict[str, int]:
+    "What this process holds: memory in kB, threads, open files, TensorFlow's graphs and the operations in them."
+    import gc
+
+    from learning_gan.backend import tf
+
+    lines = Path("/proc/self/status").read_text().splitlines()
+    status = dict(line.split(":", 1) for line in lines)
+    gc.collect()
+    graphs = [thing for thing in gc.get_objects() if isinstance(thing, tf.Graph)]
+    return {
+        "memory": int(status["VmRSS"].split()[0]),
+        "threads": int(status["Threads"]),
+        "files": len(os.listdir("/proc/self/fd")),
+        "graphs": len(graphs),
+        "operations": sum(len(graph.get_operations()) for graph in graphs),
+    }
+
+
+def train_and_measure(run: Path, hyperparameters: dict, every: int) -> None:
+    "Train epochs of 5,500 images, and print as a line of JSON what the process holds after every so many of them."
+    from learning_gan import network
+    from learning_gan.backend import keras
+    from learning_gan.data import load_mnist
+    from learning_gan.network import HyperParameters
+    from learning_gan.training import train
+
+    def measure(epoch, logs):
+        if (epoch + 1) % every == 0:
+            print(json.dumps({"epoch": epoch + 1, **held()}), flush=True)
+
+    network.EPOCH_IMAGES = 5_500
+    watcher = keras.callbacks.LambdaCallback(on_epoch_end=measure)
+    train(HyperParameters(**hyperparameters), load_mnist("embedded"), run, callbacks=[watcher], verbose=False)
 
 
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
