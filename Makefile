@@ -6,6 +6,7 @@ DATA ?= embedded
 EPOCHS ?= 100
 SEED ?= 0
 OUT ?= runs/first
+RUNS ?= 100000
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,6 +26,7 @@ endif
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@echo "  Variables: PYTHON=$(PYTHON)  and for train DATA=$(DATA) EPOCHS=$(EPOCHS) SEED=$(SEED) OUT=$(OUT)"
+	@echo "             and for fuzz RUNS=$(RUNS)"
 
 .PHONY: train
 train: $(RUNTIME) ## from nothing to a picture of new digits: install what that needs, train, draw
@@ -86,6 +88,10 @@ bench: $(VENV)/bench.stamp ## compare the training speed with other ways and the
 oracle: $(VENV)/oracle_torch.stamp ## compare the scorecard with torchmetrics (installs torch)
 	$(BIN)/python tools/oracle_torch.py
 
+.PHONY: fuzz
+fuzz: $(VENV)/fuzz.stamp ## fuzz what reads files from strangers, RUNS inputs a target (installs atheris)
+	$(BIN)/python tools/fuzz.py --runs "$(RUNS)"
+
 .PHONY: wheel-test
 wheel-test: $(DEV) ## build the wheel, install it with only its own needs into an empty environment, train there
 	$(BIN)/python -m pytest tests/wheel_in_new_environment.py
@@ -124,7 +130,7 @@ $(DEV): $(NEEDS) | $(VENV)/bin/python
 	@$(INSTALL) --editable ".[$(DEV_EXTRAS)]"
 	@touch $(RUNTIME) $@
 
-$(VENV)/bench.stamp $(VENV)/oracle_torch.stamp: $(DEV)
+$(VENV)/bench.stamp $(VENV)/fuzz.stamp $(VENV)/oracle_torch.stamp: $(DEV)
 	@echo "Installing the extra $(basename $(@F)) into $(VENV)"
 	@$(INSTALL) --editable ".[$(basename $(@F))]"
 	@touch $@
