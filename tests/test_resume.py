@@ -4,12 +4,14 @@ import csv
 import io
 import json
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 import zipfile
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -89,9 +91,9 @@ def assert_whole(run: Path) -> int:
     return len(shown)
 
 
-def parts(run: Path) -> list[Path]:
-    "Temporary files that are left in a run folder."
-    return [*run.rglob(".*.part*")]
+def parts(run: Path) -> list[str]:
+    "The files of a run folder that were being written: 'epoch', 'history', 'samples' and so on."
+    return [re.match(r"\.([a-z]+)", path.name)[1] for path in run.rglob(".*.part*")]
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +139,14 @@ def test_callbacks_of_the_user_and_the_size_of_blocks_change_nothing(reference, 
 
 # Kills
 
-N_EPOCH, N_WRITE, N_START = 8, 10, 4
+N_EPOCH, N_START = 8, 4
+ARCHIVES = [
+    ("epoch", 90),
+    ("epoch", 90),
+    ("epoch", 30),
+    ("samples", 4),
+    ("generator", 4),
+]  # and most writes to wait
 
 
 def draw_moments(rng: random.Random) -> list[dict]:
@@ -145,11 +154,12 @@ def draw_moments(rng: random.Random) -> list[dict]:
     moments = [{"where": "epoch", "lines": i % 2, "delay": rng.uniform(0.0, 0.5)} for i in range(N_EPOCH)] + [
         {"where": "start-up", "delay": rng.uniform(0.05, 2)} for _ in range(N_START)
     ]
-    for _ in range(N_WRITE // 2):
+    for stem, most in ARCHIVES:
         target, after = rng.choice(["fsync", "replace"]), rng.random() < 0.5
         prepare = partial(victims.die_at, target, rng.randint(1, 12), after)
         moments.append({"where": "write", "prepare": prepare})
-        moments.append({"where": "write", "prepare": partial(victims.die_within_write, rng.randint(1, 90))})
+        prepare = partial(victims.die_within_write, stem, rng.randint(1, most))
+        moments.append({"where": "write", "prepare": prepare})
     rng.shuffle(moments)
     return moments
 
@@ -165,10 +175,9 @@ def kill_at(moment: dict, victim: Victim) -> None:
         victim.signal(signal.SIGKILL)
 
 
-def kill_and_resume(folder: Path, moments: list[dict], reference: Path) -> tuple[int, int]:
-    "Be killed at each of the moments, in one run folder after another; how many kills, and how many left a part."
-    kills = torn = 0
-    run = folder / "run0"
+def kill_and_resume(folder: Path, moments: list[dict], reference: Path) -> list[tuple[str, str]]:
+    "Be killed at each of the moments, in one run folder after another; where each kill hit, and what it left torn."
+    hits, run = [], folder / "run0"
     for number, moment in enumerate(moments):
         for _ in range(3):  # a run that ends before its moment is compared, and the next one takes its place
             victim = train(folder / f"log{number}", run, moment.get("prepare"))
@@ -176,12 +185,12 @@ def kill_and_resume(folder: Path, moments: list[dict], reference: Path) -> tuple
             if victim.wait() == -signal.SIGKILL:
                 break
             finish(folder, run, reference)
-            run = folder / f"run{number}-{kills}"
+            run = folder / f"run{number}-{len(hits)}"
         assert victim.status == -signal.SIGKILL
         assert_whole(run)
-        kills, torn = kills + 1, torn + bool(parts(run))
+        hits.append((moment["where"], " ".join(parts(run))))
     finish(folder, run, reference)
-    return kills, torn
+    return hits
 
 
 def finish(folder: Path, run: Path, reference: Path) -> None:
@@ -198,10 +207,17 @@ def test_a_run_killed_at_any_moment_ends_in_the_same_bits(reference, tmp_path):
     with ThreadPoolExecutor(2) as pool:
         folders = [tmp_path / "a", tmp_path / "b"]
         done = list(pool.map(kill_and_resume, folders, [moments[::2], moments[1::2]], [reference] * 2))
-    kills, torn = map(sum, zip(*done, strict=True))
-    print(f"{kills} kills, {torn} in the middle of a file")
-    assert kills == len(moments) >= 20
-    assert torn >= 4
+    hits = [hit for folder_hits in done for hit in folder_hits]
+    print(f"{len(hits)} kills: {Counter(hits)}")
+    assert len(hits) == len(moments) >= 20
+    assert Counter(where for where, _ in hits) == {
+        "epoch": N_EPOCH,
+        "write": 2 * len(ARCHIVES),
+        "start-up": N_START,
+    }
+    assert {"epoch", "samples", "generator"} <= {
+        part for _, part in hits
+    }  # torn: a checkpoint, what comes after
 
 
 def test_the_command_itself_can_be_killed_while_it_starts(reference, tmp_path):

