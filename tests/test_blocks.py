@@ -1,0 +1,30 @@
+"""How many updates a compiled call holds is a matter of speed alone."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from learning_gan.data import load_mnist
+from learning_gan.network import HyperParameters
+from learning_gan.training import blocks, build_gan
+
+
+@cache
+def after_an_epoch(size: int) -> list[np.ndarray]:
+    "Every weight and both Adams' state after the post's 550 updates, in blocks of `size`."
+    hp, seed = HyperParameters(epochs=1), 3
+    gan = build_gan(hp, seed)
+    images = load_mnist("embedded").train.images
+    gan.fit(blocks(images, hp, seed, size=size), epochs=1, shuffle=False, verbose=0)
+    optimizers = [
+        variable.numpy() for each in (gan.d_optimizer, gan.g_optimizer) for variable in each.variables
+    ]
+    return [*gan.generator.get_weights(), *gan.discriminator.get_weights(), *optimizers]
+
+
+@pytest.mark.parametrize("size", [1, 550])
+def test_the_size_of_a_block_changes_no_bit(size):
+    for one, other in zip(after_an_epoch(size), after_an_epoch(50), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert any(np.abs(weights).max() > 0.2 for weights in after_an_epoch(50))  # something was learnt
