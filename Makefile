@@ -60,12 +60,6 @@ notebooks: $(DEV) ## execute all chapters in order and save their outputs (the l
 docs: $(DEV) ## build the site into _docs
 	$(BIN)/python tools/build_docs.py
 
-.PHONY: bench-ideas bench-scaling
-bench-ideas: $(DEV) ## time each idea of chapter 17
-	$(BIN)/python benchmarks/ideas.py
-bench-scaling: $(DEV) ## time updates over batch size, width and epochs
-	$(BIN)/python benchmarks/scaling.py
-
 .PHONY: lab
 lab: $(DEV) ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab nbs
@@ -80,9 +74,21 @@ classifier: $(DEV) ## train the scorecard's classifier anew (a new ruler: see to
 study-scores: $(DEV) ## train and score several seeds of the recipe, for the baseline of chapter 20
 	$(BIN)/python tools/study_scores.py
 
+.PHONY: study-parity
+study-parity: $(DEV) ## train several seeds with the graph of 2017 and with ours, for the comparison of chapter 21
+	$(BIN)/python benchmarks/study_parity.py
+
 .PHONY: bench
 bench: $(VENV)/bench.stamp ## compare the training speed with other ways and the matmul limit (installs torch and jax)
 	$(BIN)/python benchmarks/train_speed.py
+
+.PHONY: bench-ideas
+bench-ideas: $(DEV) ## time each idea of chapter 17
+	$(BIN)/python benchmarks/ideas.py
+
+.PHONY: bench-scaling
+bench-scaling: $(DEV) ## time updates over batch size, width and epochs
+	$(BIN)/python benchmarks/scaling.py
 
 .PHONY: oracle
 oracle: $(VENV)/oracle_torch.stamp ## compare the scorecard with torchmetrics (installs torch)

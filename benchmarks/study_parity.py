@@ -1,6 +1,6 @@
 """Train the post's recipe with `train` and with the graph of 2017, several seeds each, and compare what they draw.
 
-`make study-parity`, about 25 minutes on two cores. The two share nothing but the data and the recipe: each draws its
+`make study-parity`, about 50 minutes on two cores. The two share nothing but the data and the recipe: each draws its
 own weights, order and latents. Writes nbs/results/parity.json, which chapter 21 shows. The runs go to runs/parity and can
 be interrupted: the same command goes on where it stopped.
 """
@@ -119,7 +119,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seeds", type=int, default=5, choices=range(2, 11))
+    parser.add_argument("--seeds", type=int, default=10, choices=range(2, 11))
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=100)
     parser.add_argument("--n", type=int, default=10_000, help="fake images of each run, and test images")

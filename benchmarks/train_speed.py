@@ -1,8 +1,9 @@
 """Time an epoch of the post's GAN in every way of contenders.py, side by side: `make bench`, about ten minutes.
 
 Each contender lives in a process of its own. They take turns, an epoch each a round, so that a drift of the machine
-hits all alike; the first epoch of each (tracing, compiling) is not counted. Prints a table and writes
-nbs/results/train_speed.json and .png, which chapter 17 shows.
+hits all alike, and in another order each round, because threads that one leaves spinning slow down the next. The first
+epoch of each (tracing, compiling) is not counted. Prints a table and writes nbs/results/train_speed.json and .png, which
+chapter 17 shows.
 """
 
 import argparse
@@ -69,9 +70,10 @@ def race(names, rounds):
         else:
             print(f"ready: {worker.name}, first epoch {first:.1f} s", flush=True)
             workers.append(worker)
+    order = np.random.default_rng(0)
     for _ in range(rounds):
-        for worker in workers:
-            worker.seconds.append(worker.epoch())
+        for i in order.permutation(len(workers)):
+            workers[i].seconds.append(workers[i].epoch())
     for worker in workers:
         worker.process.kill()
     return {worker.name: [s / UPDATES * 1e3 for s in worker.seconds] for worker in workers}
@@ -109,7 +111,7 @@ def picture(times, path):
     for y, ms in enumerate(middle):
         ax.text(ms, y, f"  {ms:.2f}", va="center")
     ax.set(xlabel="ms an update (lower is faster)", xlim=(0, 1.12 * max(max(times[n]) for n in names)))
-    fig.savefig(path, dpi=150, bbox_inches="tight")
+    fig.savefig(path, dpi=200, bbox_inches="tight")
 
 
 def main():

@@ -262,7 +262,7 @@ def checkpoint_arrays(
     variables = {name: variable.numpy() for name, variable in _named_variables(gan).items()}
     return variables | {"history": progress.history, "samples": progress.samples}
 
-# %% ../nbs/17_training.ipynb #42dea94b
+# %% ../nbs/17_training.ipynb #8cce8787
 def _misfit(arrays, expected):
     "The name of an array that is missing, or of another shape or dtype than expected; None where all fit."
     for name, (shape, dtype) in expected.items():
@@ -271,22 +271,28 @@ def _misfit(arrays, expected):
             return name
 
 
-def restore(
-    gan: GAN,
-    progress: Progress,
-    arrays: dict[str, np.ndarray],  # as `load_checkpoint` gives them
-) -> None:  # raises `RunError` when they belong to another GAN
-    "Put a saved state back."
-    variables, samples = _named_variables(gan), progress.samples
+def _check_state(arrays, variables, progress):
+    "Refuse arrays that are not the state of this training after one of its epochs."
     expected = {name: (tuple(v.shape), np.dtype(v.dtype)) for name, v in variables.items()}
     misfit = _misfit(arrays, expected | {"epoch": ((), np.dtype("int64"))})
-    epoch = 0 if misfit else int(arrays["epoch"])
+    epoch, samples = 0 if misfit else int(arrays["epoch"]), progress.samples
     expected = {"history": ((epoch,), HISTORY), "samples": ((epoch, *samples.shape[1:]), samples.dtype)}
     misfit = misfit or _misfit(arrays, expected) or ("epoch" if epoch > progress.epochs else None)
+    misfit = misfit or next((name for name in variables if not np.isfinite(arrays[name]).all()), None)
     if misfit:
         raise RunError(
             f"the checkpoint does not fit its config.json (at {misfit}): start anew with --overwrite"
         )
+
+
+def restore(
+    gan: GAN,
+    progress: Progress,
+    arrays: dict[str, np.ndarray],  # as `load_checkpoint` gives them
+) -> None:  # raises `RunError` when they belong to another GAN, or are not finite
+    "Put a saved state back."
+    variables = _named_variables(gan)
+    _check_state(arrays, variables, progress)
     for name, variable in variables.items():
         variable.assign(arrays[name])
     progress.history, progress.samples = arrays["history"], arrays["samples"]
@@ -342,7 +348,7 @@ class Writer:
         save_checkpoint(self.run, progress.epoch, arrays)
         write_results(self.run, self.copy, progress)
 
-# %% ../nbs/17_training.ipynb #b3805f3a
+# %% ../nbs/17_training.ipynb #ed10c168
 class Recorder(keras.callbacks.Callback):
     "Records a run: after each epoch its losses, samples and a checkpoint."
 

@@ -16,7 +16,8 @@ def after_an_epoch(size: int) -> list[np.ndarray]:
     hp, seed = HyperParameters(epochs=1), 3
     gan = build_gan(hp, seed)
     images = load_mnist("embedded").train.images
-    gan.fit(blocks(images, hp, seed, size=size), epochs=1, shuffle=False, verbose=0)
+    steps = -(-hp.updates_per_epoch // size)
+    gan.fit(blocks(images, hp, seed, size=size), steps_per_epoch=steps, shuffle=False, verbose=0)
     optimizers = [
         variable.numpy() for each in (gan.d_optimizer, gan.g_optimizer) for variable in each.variables
     ]

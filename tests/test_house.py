@@ -37,6 +37,16 @@ def source(cell: dict) -> str:
 # Files
 
 
+def test_every_make_target_that_is_named_exists(root, tracked):
+    "A reader who types what a chapter, a comment or a result file says finds it."
+    makefile = (root / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    for path in tracked:
+        if path.suffix in {".ipynb", ".md", ".py", ".ini", ".json"}:
+            named = re.findall(r"[`\"]make ([a-z-]+)[`\"]", path.read_text(encoding="utf-8"))
+            assert set(named) <= targets, path
+
+
 def test_no_registry_host_and_no_path_of_one_machine(root, tracked):
     found = []
     for path in tracked:
