@@ -108,9 +108,9 @@ def picture(times, path):
         [max(times[n]) for n in names],
         color=COLORS["discriminator"],
     )
-    for y, ms in enumerate(middle):
-        ax.text(ms, y, f"  {ms:.2f}", va="center")
-    ax.set(xlabel="ms an update (lower is faster)", xlim=(0, 1.12 * max(max(times[n]) for n in names)))
+    for y, name in enumerate(names):
+        ax.text(max(times[name]), y, f"  {middle[y]:.2f}", va="center")
+    ax.set(xlabel="ms an update (lower is faster)", xlim=(0, 1.15 * max(max(times[n]) for n in names)))
     fig.savefig(path, dpi=200, bbox_inches="tight")
 
 
