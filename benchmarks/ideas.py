@@ -1,7 +1,7 @@
 """What each idea of chapter 17 gains: the same update from the plainest form to the last, side by side.
 
 `make bench-ideas`, about three minutes. All forms take turns in one process, an epoch each a round, in another order
-each round, because threads that one leaves spinning slow down the next. Prints a table and writes
+each round, so that none is always measured after the same one. Prints a table and writes
 nbs/results/train_ideas.json, which chapter 17 shows.
 """
 

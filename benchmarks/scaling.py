@@ -126,7 +126,7 @@ def picture(result, path):
     from learning_gan.style import COLORS, use_style
 
     use_style()
-    fig, ((over_batch, over_width), (over_epochs, stages)) = plt.subplots(2, 2, figsize=(6.4, 4.8))
+    fig, ((over_batch, over_width), (by_epoch, stages)) = plt.subplots(2, 2, figsize=(6.4, 4.8))
     for ax, key, label in (
         (over_batch, "batch_size", "batch size"),
         (over_width, "width", "width of the hidden layers"),
@@ -140,8 +140,8 @@ def picture(result, path):
         ax.minorticks_off()
         ax.legend()
     epochs = result["epochs"]
-    over_epochs.plot(range(2, len(epochs) + 2), epochs, ".-", color=COLORS["generator"])
-    over_epochs.set(xlabel="epoch", ylabel="ms an update", ylim=(0, 1.5 * max(epochs)))
+    by_epoch.plot(range(2, len(epochs) + 2), epochs, ".-", color=COLORS["generator"])
+    by_epoch.set(xlabel="epoch", ylabel="ms an update", ylim=(0, 1.5 * max(epochs)))
     stages.barh(list(result["startup"]), list(result["startup"].values()), color=COLORS["neutral"])
     stages.invert_yaxis()
     stages.set(xlabel="seconds of a start")

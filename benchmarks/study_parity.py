@@ -18,6 +18,7 @@ from provenance import provenance
 
 from learning_gan.data import load_mnist
 from learning_gan.files import atomic_path
+from learning_gan.inputs import epoch_order
 from learning_gan.network import HyperParameters
 from learning_gan.sampling import load_generator, sample
 from learning_gan.scorecard import CLASSIFIER_SHA256, describe, frechet_distance, histogram
@@ -48,9 +49,9 @@ def draw_with_keras(hp: HyperParameters, data, seed: int, n: int, folder: Path) 
 
 def draw_with_the_graph(hp: HyperParameters, data, seed: int, n: int, folder: Path) -> np.ndarray:
     "n fake images of a generator trained by the graph of 2017, which goes through the data as the post's reader did."
-    rng, images = np.random.default_rng([2017, seed]), data.train.images
+    images = data.train.images
     count = hp.epochs * hp.updates_per_epoch * hp.batch_size
-    rows = np.concatenate([rng.permutation(len(images)) for _ in range(-(-count // len(images)))])[:count]
+    rows = epoch_order(2017, seed, len(images), count)  # the whole training as one long epoch
     result, order = folder / f"graph-{seed}.npz", folder / "order.npz"
     if not result.exists():
         follow_order(order, result, rows, seed, n, hp, images)

@@ -1,7 +1,7 @@
 """Time an epoch of the post's GAN in every way of contenders.py, side by side: `make bench`, about ten minutes.
 
 Each contender lives in a process of its own. They take turns, an epoch each a round, so that a drift of the machine
-hits all alike, and in another order each round, because threads that one leaves spinning slow down the next. The first
+hits all alike, and in another order each round, so that none is always measured after the same one. The first
 epoch of each (tracing, compiling) is not counted. Prints a table and writes nbs/results/train_speed.json and .png, which
 chapter 17 shows.
 """

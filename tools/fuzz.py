@@ -274,12 +274,13 @@ def fuzz_in_process(name: str, count: int, folder: Path) -> bool:
     command = [sys.executable, __file__, "--only", name, "--runs", str(count), "--folder", folder / name]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     crashes = [path for path in (folder / name).iterdir() if path.is_file()]
-    numbers = [figures(done.stderr, f"{key}") for key in ("number_of_executed_units", "average_exec_per_sec")]
+    numbers = [figures(done.stderr, key) for key in ("number_of_executed_units", "average_exec_per_sec")]
     well = not crashes and done.returncode == 0
     print(f"{name:12}{numbers[0]:>10,}{numbers[1]:>8,}/s  {'none' if well else len(crashes)}", flush=True)
-    if not well:
+    if well:
+        shutil.rmtree(folder / name)
+    else:
         print(done.stdout + done.stderr, file=sys.stderr)
-    shutil.rmtree(folder / name) if well else None
     return well
 
 
