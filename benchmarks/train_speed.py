@@ -91,7 +91,7 @@ def table(times):
 
 
 def picture(times, path):
-    "A bar for each contender, ours in the generator's colour."
+    "A bar for each contender with the range of its rounds, ours in the generator's colour."
     import matplotlib.pyplot as plt
 
     from learning_gan.style import COLORS, use_style
@@ -101,12 +101,12 @@ def picture(times, path):
     fig, ax = plt.subplots(figsize=(6.4, 0.36 * len(names) + 0.7))
     colors = [COLORS["generator"] if name == OURS else COLORS["neutral"] for name in names]
     middle = [np.median(times[name]) for name in names]
-    ax.barh(names, middle, color=colors)
+    ax.barh(names, middle, color=colors, alpha=0.6)
     ax.hlines(
         range(len(names)),
         [min(times[n]) for n in names],
         [max(times[n]) for n in names],
-        color=COLORS["discriminator"],
+        color=colors,
     )
     for y, name in enumerate(names):
         ax.text(max(times[name]), y, f"  {middle[y]:.2f}", va="center")

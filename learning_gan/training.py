@@ -82,16 +82,16 @@ def build_gan(
     gan.compile(*model_optimizers(hp.learning_rate, hp.beta_1), smooth=hp.smooth)
     return gan
 
-# %% ../nbs/17_training.ipynb #92821d9a
+# %% ../nbs/17_training.ipynb #cb9f1c7e
 @patch
 def d_loss(
     self: GAN,
     real_images,  # [batch, pixels] in [-1, 1]
     fake_images,  # [batch, pixels] in [-1, 1]
 ):  # scalar tensor
-    "The discriminator's loss, from one pass over real and fake images together."
-    _, logits = self.discriminator(tf.concat([real_images, fake_images], axis=0), training=True)
-    real_logits, fake_logits = tf.split(logits, [tf.shape(real_images)[0], tf.shape(fake_images)[0]])
+    "The discriminator's loss: how far it is from telling real from fake."
+    _, real_logits = self.discriminator(real_images, training=True)
+    _, fake_logits = self.discriminator(fake_images, training=True)
     return discriminator_loss(real_logits, fake_logits, self.smooth)
 
 
@@ -262,7 +262,7 @@ def checkpoint_arrays(
     variables = {name: variable.numpy() for name, variable in _named_variables(gan).items()}
     return variables | {"history": progress.history, "samples": progress.samples}
 
-# %% ../nbs/17_training.ipynb #8cce8787
+# %% ../nbs/17_training.ipynb #25c1a3ed
 def _misfit(arrays, expected):
     "The name of an array that is missing, or of another shape or dtype than expected; None where all fit."
     for name, (shape, dtype) in expected.items():

@@ -67,7 +67,7 @@ def test_baseline():
 def test_parity():
     study = json.loads((RESULTS / "parity.json").read_text())
     check_provenance(study, "make study-parity", epochs=20)
-    check_parity(study, list(range(10)))
+    check_parity(study, list(range(20)))
 
 
 @pytest.mark.slow
