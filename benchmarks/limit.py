@@ -19,7 +19,7 @@ def products(
     both, both_h = matrix(2 * batch, pixels), matrix(2 * batch, hidden)
     g1, g2, d1 = matrix(z_size, hidden), matrix(hidden, pixels), matrix(pixels, hidden)
     forward_g = [(z, g1), (h, g2)]
-    learn_d = [(both, d1), (both.T, both_h)]  # one pass over real and fake, and the gradient of its weights
+    learn_d = [(both, d1), (both.T, both_h)]  # real and fake joined: the fewest products
     judge_fakes = [(fake, d1), (h, d1.T)]  # by the new D, and back to the pixels
     learn_g = [(h.T, fake), (fake, g2.T), (z.T, h)]
     return forward_g + learn_d + judge_fakes + learn_g
