@@ -16,7 +16,8 @@ def model_inputs(
     z_dim: int,  # length of a latent vector
 ):  # Keras inputs (input_real [batch, real_dim], input_z [batch, z_dim]), float32
     "The inputs of the two networks, named as in the post."
-    return keras.Input((real_dim,), name="input_real"), keras.Input((z_dim,), name="input_z")
+    sizes = {"input_real": real_dim, "input_z": z_dim}
+    return tuple(keras.Input((size,), name=name, dtype="float32") for name, size in sizes.items())
 
 # %% ../nbs/11_inputs.ipynb #8386d1ef
 TRAIN, PROGRESS, SAMPLE = range(3)  # streams of latents that never overlap
