@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['read_arrays', 'size_of', 'checkpoints', 'save_checkpoint', 'load_checkpoint']
 
-# %% ../nbs/911_checkpoints.ipynb #059ae8ee
+# %% ../nbs/911_checkpoints.ipynb #0b71c08b
 import math
 import os
 import warnings
@@ -17,7 +17,7 @@ import numpy as np
 from .files import atomic_path
 from .runs import HEADER, RunError, check_file
 
-# %% ../nbs/911_checkpoints.ipynb #d3a3439a
+# %% ../nbs/911_checkpoints.ipynb #8e0a59e9
 def _read_entry(archive, name, shape, dtype):
     "One array of an open npz file, stored plainly, of that shape and dtype, and finite."
     entry = archive.getinfo(f"{name}.npy")

@@ -20,7 +20,7 @@ from .data import SOURCES
 from .files import atomic_path
 from .recipe import RECIPES, HyperParameters, recipe
 
-# %% ../nbs/90_cli.ipynb #7de733a1
+# %% ../nbs/90_cli.ipynb #b5c116c3
 def home_path(
     text: str,  # as typed
 ) -> str:  # raises `ValueError` for a home that nobody knows

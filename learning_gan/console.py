@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['FULL', 'ADVICE', 'explain_os_error', 'one_line', 'prepare_streams', 'Stopped', 'plain_errors', 'Interrupts']
 
-# %% ../nbs/901_console.ipynb #330578c8
+# %% ../nbs/901_console.ipynb #99c44c96
 import errno
 import os
 import signal
 import sys
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from .files import LearningGanError
 
@@ -43,7 +43,7 @@ def one_line(
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: most + 1])
     return line if len(text) <= most else line[:most] + "…"
 
-# %% ../nbs/901_console.ipynb #c9171305
+# %% ../nbs/901_console.ipynb #2a0616ee
 def prepare_streams() -> None:
     "Make standard input, output and error usable, whatever the command was given; figures need no screen."
     for number in range(3):
@@ -54,8 +54,8 @@ def prepare_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
-        if hasattr(stream := getattr(sys, name), "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+        with suppress(AttributeError, OSError):  # a notebook's stream, or one that was put in another's place
+            getattr(sys, name).reconfigure(errors="backslashreplace")
     os.environ["MPLBACKEND"] = "agg"
 
 # %% ../nbs/901_console.ipynb #bebb4c9f
@@ -124,7 +124,7 @@ class Interrupts:
         self.number = number
         signal.signal(number, signal.SIG_DFL)  # a second one does not wait
 
-    def check(self, *_):
+    def check(self):
         "Raise what has been noted."
         if self.number:
             raise Stopped(self.number)
@@ -133,4 +133,4 @@ class Interrupts:
         "A Keras callback that checks after each block."
         from learning_gan.backend import keras
 
-        return keras.callbacks.LambdaCallback(on_train_batch_end=self.check)
+        return keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: self.check())

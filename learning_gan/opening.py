@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FOLDERS', 'PICTURES', 'RESULTS', 'open_run']
 
-# %% ../nbs/912_opening.ipynb #6ca413b5
+# %% ../nbs/912_opening.ipynb #2357fccf
 import os
 import warnings
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ from .checkpoints import checkpoints
 from .files import clear_parts, sync_folder
 from .runs import IDENTITY, RunError, read_config, sample_files, write_config
 
-# %% ../nbs/912_opening.ipynb #3535cd52
+# %% ../nbs/912_opening.ipynb #407cc4df
 FOLDERS = ("checkpoints", "samples")
 PICTURES = ("losses.png", "samples.png", "epochs.png", "training.gif")
 RESULTS = ("generator.keras", "samples.npz", *PICTURES)  # what the end of a command leaves
@@ -29,7 +29,7 @@ def _clear(run):
     for path in [*records, *(run / name for name in (*RESULTS, "history.csv", "config.json"))]:
         path.unlink(missing_ok=True)
 
-# %% ../nbs/912_opening.ipynb #2f8dc0d3
+# %% ../nbs/912_opening.ipynb #856771f2
 def _differences(old, new, prefix=""):
     "The entries in which two configurations differ, as 'name is old there and new here'."
     for key in new:
@@ -56,7 +56,7 @@ def _go_on(run, config):
     if extended != old:
         write_config(run, extended)
 
-# %% ../nbs/912_opening.ipynb #03a32c50
+# %% ../nbs/912_opening.ipynb #f7d24dad
 def _refuse_strangers(run):
     "Refuse, before anything is written, a file, folders that lead elsewhere, and a folder of other things."
     if run.exists() and not run.is_dir():
@@ -79,7 +79,7 @@ def _refuse_lost_state(run):
             f"{run} has results but no checkpoint to go on from: choose another folder, or use --overwrite"
         )
 
-# %% ../nbs/912_opening.ipynb #9f1e0200
+# %% ../nbs/912_opening.ipynb #6f21454c
 def _settle(run, config, overwrite):
     "Make `run` the folder of the run that `config` describes, new or resumed."
     for folder in (run, *(run / name for name in FOLDERS)):
@@ -99,7 +99,7 @@ def _make_folders(folder):
     for path in new:
         sync_folder(path.parent)
 
-# %% ../nbs/912_opening.ipynb #398aaa5e
+# %% ../nbs/912_opening.ipynb #e56f31be
 @contextmanager
 def open_run(
     out: str | os.PathLike,  # the folder, made where missing

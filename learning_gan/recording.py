@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['epoch_line', 'TrainingDiverged', 'StopWhenDiverged', 'Recorder', 'restore', 'resume', 'write_results', 'progress_bar',
-           'TerminalBar']
+           'marks_for', 'TerminalBar']
 
-# %% ../nbs/99_recording.ipynb #c8d1521a
+# %% ../nbs/99_recording.ipynb #b9022d28
 import os
 import sys
 import warnings
@@ -171,10 +171,22 @@ def progress_bar(
     done: int,  # blocks of the epoch that are done
     total: int,  # blocks in an epoch
     width: int = 30,  # characters
+    marks: str = "█░",  # for what is done and what is not
 ) -> str:
     "A bar such as '█████░░░░░'."
     full = done * width // total
-    return "█" * full + "░" * (width - full)
+    return marks[0] * full + marks[1] * (width - full)
+
+
+def marks_for(
+    encoding: str | None,  # of a terminal
+) -> str:
+    "The marks of a bar that an encoding knows."
+    try:
+        "█░".encode(encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return "#."
+    return "█░"
 
 
 class TerminalBar(keras.callbacks.Callback):
@@ -185,13 +197,13 @@ class TerminalBar(keras.callbacks.Callback):
         epochs: int,  # of the whole run
     ):
         super().__init__()
-        self.epochs, self.epoch = epochs, 0
+        self.epochs, self.epoch, self.marks = epochs, 0, marks_for(sys.stderr.encoding)
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        bar = progress_bar(batch + 1, self.params["steps"])
+        bar = progress_bar(batch + 1, self.params["steps"], marks=self.marks)
         print(f"\r{bar} epoch {self.epoch + 1}/{self.epochs}", end="", file=sys.stderr, flush=True)
 
     def on_epoch_end(self, epoch, logs=None):

@@ -9,6 +9,7 @@ __all__ = ['FORMAT', 'IDENTITY', 'MAX_TEXT_BYTES', 'HISTORY', 'N_SAMPLES', 'HEAD
 
 # %% ../nbs/91_runs.ipynb #b2a49517
 import csv
+import errno
 import json
 import math
 import os
@@ -120,7 +121,7 @@ def read_recipe(
     "The hyperparameters of a run."
     return HyperParameters(**read_config(run)["recipe"])
 
-# %% ../nbs/91_runs.ipynb #9f2fc31d
+# %% ../nbs/91_runs.ipynb #787a7c57
 def write_config(
     run: str | os.PathLike,  # a run folder
     config: dict,  # as `run_config` made it
@@ -153,11 +154,16 @@ def append_history(
     run: str | os.PathLike,  # a run folder
     row: np.ndarray,  # of dtype `HISTORY`, one epoch
 ) -> None:
-    "Add the line of one more epoch to `history.csv`."
-    with open(Path(run) / "history.csv", "a", encoding="ascii", newline="\n") as file:
-        file.write(_line(row))
-        file.flush()
-        os.fsync(file.fileno())
+    "Add the line of one more epoch to `history.csv`, or nothing where it cannot be written whole."
+    with open(Path(run) / "history.csv", "ab", buffering=0) as file:
+        before, line = file.tell(), _line(row).encode()
+        try:
+            if file.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(before)
+            raise
 
 # %% ../nbs/91_runs.ipynb #754a68f3
 def _check_history(history):
@@ -221,7 +227,7 @@ def save_samples(
     with atomic_path(Path(run) / "samples" / f"epoch_{epoch:05d}.npy") as temporary:
         np.save(temporary, images)
 
-# %% ../nbs/91_runs.ipynb #7d27568c
+# %% ../nbs/91_runs.ipynb #545d6b20
 def _read_epoch(path, epoch, pixels):
     "The samples of one epoch; raises whatever is wrong with them."
     if path.name != f"epoch_{epoch:05d}.npy":

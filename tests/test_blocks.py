@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from learning_gan.data import load_mnist
-from learning_gan.network import HyperParameters
-from learning_gan.training import blocks, build_gan
+from learning_gan.recipe import HyperParameters
+from learning_gan.training import Minibatches, build_gan
 
 
 @cache
@@ -17,15 +17,12 @@ def after_an_epoch(size: int) -> list[np.ndarray]:
     gan = build_gan(hp, seed)
     images = load_mnist("embedded").train.images
     steps = -(-hp.updates_per_epoch // size)
-    gan.fit(blocks(images, hp, seed, size=size), steps_per_epoch=steps, shuffle=False, verbose=0)
-    optimizers = [
-        variable.numpy() for each in (gan.d_optimizer, gan.g_optimizer) for variable in each.variables
-    ]
-    return [*gan.generator.get_weights(), *gan.discriminator.get_weights(), *optimizers]
+    gan.fit(Minibatches(images, hp, seed).blocks(size=size), steps_per_epoch=steps, verbose=0)
+    return [variable.numpy() for variable in gan.state().values()]
 
 
 @pytest.mark.parametrize("size", [1, 550])
 def test_the_size_of_a_block_changes_no_bit(size):
     for one, other in zip(after_an_epoch(size), after_an_epoch(50), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert any(np.abs(weights).max() > 0.2 for weights in after_an_epoch(50))  # something was learnt
+    assert any(0.2 < np.abs(weights).max() < 500 for weights in after_an_epoch(50))  # something was learnt

@@ -86,16 +86,16 @@ def test_a_file_system_that_does_not_sync_folders_is_no_error(tmp_path, monkeypa
     sync_folder(tmp_path)
 
 
-def test_nothing_of_a_run_is_written_in_place(tmp_path):
+def test_of_a_run_only_the_table_of_losses_grows_in_place(tmp_path):
     run, notes = tmp_path / "run", tmp_path / "notes"
     arguments = ["--out", run, "--data", "embedded", "--epochs", "1", "--batch_size", "5500"]
     victim = Victim(tmp_path, victims.command, "train", arguments, partial(victims.note_writes, notes))
     assert victim.wait() == 0, victim.err.read_text()
     written = {Path(line) for line in notes.read_text().splitlines() if line.startswith(str(run))}
     finals = {path.name for path in run.rglob("[!.]*") if path.is_file()}
-    assert {path.name for path in written if ".part" not in path.name} == {".lock"}
+    assert {path.name for path in written if ".part" not in path.name} == {".lock", "history.csv"}
     stems = {path.name.split(".")[1] for path in written if ".part" in path.name}
-    assert stems == {name.split(".")[0] for name in finals} and len(finals) == 9
+    assert stems == {name.split(".")[0] for name in finals} and len(finals) == 10
 
 
 def test_ours_notices_a_disk_that_cannot_keep_a_checkpoint_and_tensorflow_does_not(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ["tensorflow", "keras", "matplotlib", "sklearn", "mlxtend"]
+HEAVY = ["tensorflow", "keras", "matplotlib", "sklearn", "pandas", "mlxtend"]
 REPORT = f"import json, sys; print(json.dumps([m for m in {HEAVY} if m in sys.modules]))"
 
 

@@ -69,7 +69,7 @@ def follow(order, hp) -> list[dict[str, np.ndarray]]:
             model.set_weights([order[f"weights_{first + i}"][run] for i in range(4)])
         seen = []
         for rows, z in zip(order["rows"][run], order["z"][run], strict=True):
-            real_images = to_unit_range(order["images"][rows].astype(np.float32))
+            real_images = to_unit_range(order["images"][rows])
             seen.append({name: value.numpy() for name, value in update(real_images, z).items()})
         return {name: np.stack([s[name] for s in seen]) for name in seen[0]}
 
@@ -80,10 +80,10 @@ def follow(order, hp) -> list[dict[str, np.ndarray]]:
 def both(tmp_path_factory):
     "What the graph of 2017 and `GAN.update` make of one order: dicts of arrays [seeds, updates, ...]."
     from learning_gan.data import load_mnist
-    from learning_gan.network import HyperParameters
+    from learning_gan.recipe import HyperParameters
 
     folder, hp = tmp_path_factory.mktemp("parity"), HyperParameters()
-    order = make_order(hp, load_mnist("embedded").train.images)
+    order = make_order(hp, load_mnist("embedded").train.images.reshape(-1, hp.input_size))
     np.savez(folder / "order.npz", **order)
     run(PARITY / "graph2017.py", folder / "order.npz", folder / "result.npz")
     ours = follow(order, hp)

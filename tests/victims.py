@@ -24,7 +24,7 @@ from pathlib import Path
 from unittest import mock
 
 FORKS = get_context("forkserver")
-FORKS.set_forkserver_preload(["learning_gan.training", "learning_gan.viewing", "preload"])
+FORKS.set_forkserver_preload(["learning_gan.training", "learning_gan.viewing", "learning_gan.sources"])
 LOCK = threading.Lock()  # multiprocessing does not let two threads look after its processes at once
 
 
@@ -183,7 +183,7 @@ def save_where_syncing_fails(theirs: Path, ours: Path) -> None:
     import numpy as np
 
     from learning_gan.backend import tf
-    from learning_gan.runs import save_checkpoint
+    from learning_gan.checkpoints import save_checkpoint
 
     checkpoint = tf.train.Checkpoint(w=tf.Variable(np.arange(3.0)))
     manager = tf.train.CheckpointManager(checkpoint, theirs, max_to_keep=2)
@@ -206,7 +206,7 @@ def train_with_callbacks(run: Path, hyperparameters: dict, seed: int) -> None:
 
     from learning_gan.backend import keras, tf
     from learning_gan.data import load_mnist
-    from learning_gan.network import HyperParameters
+    from learning_gan.recipe import HyperParameters
     from learning_gan.training import train
 
     class Curious(keras.callbacks.Callback):
@@ -242,17 +242,17 @@ def held() -> dict[str, int]:
 
 def train_and_measure(run: Path, hyperparameters: dict, every: int) -> None:
     "Train epochs of 5,500 images, and print as a line of JSON what the process holds after every so many of them."
-    from learning_gan import network
+    from learning_gan import recipe
     from learning_gan.backend import keras
     from learning_gan.data import load_mnist
-    from learning_gan.network import HyperParameters
+    from learning_gan.recipe import HyperParameters
     from learning_gan.training import train
 
     def measure(epoch, logs):
         if (epoch + 1) % every == 0:
             print(json.dumps({"epoch": epoch + 1, **held()}), flush=True)
 
-    network.EPOCH_IMAGES = 5_500
+    recipe.EPOCH_IMAGES = 5_500
     watcher = keras.callbacks.LambdaCallback(on_epoch_end=measure)
     train(HyperParameters(**hyperparameters), load_mnist("embedded"), run, callbacks=[watcher], verbose=False)
 
