@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['by_path', 'AdversarialModel']
 
-# %% ../nbs/905_adversarial.ipynb #861a6b3b
+# %% ../nbs/905_adversarial.ipynb #ab187743
 import math
 
 import numpy as np
@@ -15,7 +15,7 @@ from .data import as_images, to_unit_range
 from .optimizers import OptimizerPair
 from .recipe import LOSSES, check_seed
 
-# %% ../nbs/905_adversarial.ipynb #325a91ca
+# %% ../nbs/905_adversarial.ipynb #7b42ca89
 def by_path(
     part: str,  # what the variables belong to
     variables,  # of a network
@@ -23,7 +23,7 @@ def by_path(
     "Variables by a name that is the same in each process."
     return {f"{part}/{variable.path}": variable for variable in variables}
 
-# %% ../nbs/905_adversarial.ipynb #634c6646
+# %% ../nbs/905_adversarial.ipynb #4fcb6302
 class AdversarialModel(keras.Model):
     "Two networks trained against each other. A subclass gives `d_loss`, `g_loss` and `update`; see `GAN`."
 
@@ -41,7 +41,7 @@ class AdversarialModel(keras.Model):
         self.finite_updates = keras.metrics.Sum("finite_updates", dtype="float32")
         counter = dict(shape=(), dtype="int64", initializer="zeros", trainable=False)
         self.updates = self.add_weight(name="updates", **counter)
-        self.build(generator.input_shape)
+        self(generator.inputs[0])  # seen once, it can be exported
 
     def call(self, z, training=False):
         "Images made from z, so that the model as a whole is its generator."

@@ -6,8 +6,9 @@
 __all__ = ['epoch_line', 'TrainingDiverged', 'StopWhenDiverged', 'Recorder', 'restore', 'resume', 'write_results', 'progress_bar',
            'marks_for', 'TerminalBar']
 
-# %% ../nbs/99_recording.ipynb #b9022d28
+# %% ../nbs/99_recording.ipynb #4adab475
 import os
+import struct
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -151,7 +152,7 @@ def _save_generator(path, generator):
     try:
         with atomic_path(path) as temporary:
             generator.save(temporary)
-    except ValueError as error:
+    except (ValueError, struct.error) as error:
         warnings.warn(f"{path} was not written ({error}); nothing else is missing", stacklevel=2)
 
 
