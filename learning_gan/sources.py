@@ -7,7 +7,7 @@ __all__ = ['MAX_IDX_BYTES', 'MAX_OWN_BYTES', 'STEMS', 'MNIST_FILES', 'KERAS_FILE
            'KMNIST_MD5', 'EMBEDDED_SHA256', 'read_idx', 'idx_path', 'download', 'mnist', 'fashion_mnist', 'kmnist',
            'idx', 'embedded']
 
-# %% ../nbs/96_sources.ipynb #2f87d87c
+# %% ../nbs/96_sources.ipynb #bae15bd2
 import gzip
 import hashlib
 import io
@@ -24,7 +24,7 @@ import numpy as np
 
 from .data import DataError, Dataset, DataUnavailable, Images, sha256_of
 
-# %% ../nbs/96_sources.ipynb #b62e8258
+# %% ../nbs/96_sources.ipynb #852898c0
 MAX_IDX_BYTES = 60_000 * 784  # the largest array in MNIST and its relatives
 MAX_OWN_BYTES = 1 << 30  # of an array of your own
 
@@ -69,7 +69,7 @@ def read_idx(
         raise DataError(f"{path} {state}: fetch it again")
     return np.frombuffer(content, np.uint8).reshape(shape)
 
-# %% ../nbs/96_sources.ipynb #0aff010b
+# %% ../nbs/96_sources.ipynb #5ae7fce7
 STEMS = {"train-images": 3, "train-labels": 1, "t10k-images": 3, "t10k-labels": 1}  # with their dimensions
 
 
@@ -109,7 +109,7 @@ def _read_mnist(folder):
             )
     return arrays
 
-# %% ../nbs/96_sources.ipynb #5df6394d
+# %% ../nbs/96_sources.ipynb #e6c1f72f
 def _as_post(train_images, train_labels, test_images, test_labels, name):
     "The post's split: of 60,000 training images the first 5,000 validate, the other 55,000 train."
     sha256 = sha256_of(train_images, train_labels, test_images, test_labels)
@@ -144,18 +144,18 @@ def download(
     "A file from Keras's cache, or fetched into it, with the right hash."
     from learning_gan.backend import keras
 
-    keras.config.disable_interactive_logging()  # no bar on standard output
-    fetch = keras.utils.get_file
+    def fetch():
+        keras.config.disable_interactive_logging()  # of this thread: no bar
+        return keras.utils.get_file(name, url, file_hash=file_hash, cache_subdir=subdir)
+
     try:
-        return Path(_at_most(seconds, lambda: fetch(name, url, file_hash=file_hash, cache_subdir=subdir)))
+        return Path(_at_most(seconds, fetch))
     except Exception as error:  # `get_file` raises a bare one where a server refuses
         why = " ".join(str(error).split())  # a server may have sent several lines
         raise DataUnavailable(
             f"{url} could not be downloaded ({why}): set LEARNING_GAN_DATA or --data_dir to a folder with "
             "the IDX files, or use the data 'embedded'"
         ) from error
-    finally:
-        keras.config.enable_interactive_logging()
 
 # %% ../nbs/96_sources.ipynb #fa5c7017
 KERAS_FILES = "https://storage.googleapis.com/tensorflow/tf-keras-datasets"
@@ -179,7 +179,7 @@ def mnist(
         folder = "MNIST_data"
     return _as_post(*(_read_mnist(folder) if folder else _download_mnist(seconds)), "mnist")
 
-# %% ../nbs/96_sources.ipynb #f1840df8
+# %% ../nbs/96_sources.ipynb #68385f7a
 FASHION_MD5 = {
     "train-images": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
     "train-labels": "25c81989df183df01b3e8a0aad5dffbe",
@@ -234,7 +234,7 @@ def kmnist(
     url = "http://codh.rois.ac.jp/kmnist/dataset/kmnist"
     return _relative("kmnist", KMNIST_MD5, url, data_dir, seconds)
 
-# %% ../nbs/96_sources.ipynb #59c351f9
+# %% ../nbs/96_sources.ipynb #19d641a4
 def _part(folder, which):
     "Images and labels of a part, or None where there are no images."
     images, labels = (idx_path(folder, f"{which}-{what}") for what in ("images", "labels"))

@@ -18,8 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learning_gan import cli, data
-from learning_gan.data import DataError, DataUnavailable, download_mnist, load_mnist, read_idx
+from learning_gan import cli, sources
+from learning_gan.backend import keras
+from learning_gan.data import DataError, DataUnavailable, load_mnist
+from learning_gan.sources import STEMS, download, idx_path, read_idx
 
 STEADY = settings(deadline=None, derandomize=True, database=None, max_examples=200)
 
@@ -106,7 +108,7 @@ def test_a_gzip_bomb_is_refused_in_bounded_memory(file, images):
         read_idx(file)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 3 * data.MAX_IDX_BYTES
+    assert peak < 3 * sources.MAX_IDX_BYTES
 
 
 @pytest.mark.parametrize(
@@ -114,12 +116,12 @@ def test_a_gzip_bomb_is_refused_in_bounded_memory(file, images):
 )
 def test_a_header_that_announces_too_much_is_refused_unread(file, shape):
     file.write_bytes(bytes([0, 0, 8, len(shape)]) + struct.pack(f">{len(shape)}I", *shape))
-    with pytest.raises(DataError, match="more than any file of MNIST"):
+    with pytest.raises(DataError, match="more than such a file can hold"):
         read_idx(file)
 
 
 @pytest.mark.parametrize(
-    "magic", [b"\0\0\x09\x01", b"\0\0\x08\x00", b"\0\0\x08\x04", b"\1\0\x08\x01", b"\x89PNG"]
+    "magic", [b"\0\0\x09\x01", b"\0\0\x08\x00", b"\0\0\x08\x05", b"\1\0\x08\x01", b"\x89PNG"]
 )
 def test_a_wrong_magic_number_is_refused(file, magic):
     file.write_bytes(magic + struct.pack(">I", 1) + b"!")
@@ -136,7 +138,7 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path):
 
 # The folder of four files
 
-NAMES = list(data.MNIST_FILES)
+NAMES = [f"{stem}-idx{dimensions}-ubyte" for stem, dimensions in STEMS.items()]
 
 
 @pytest.fixture
@@ -147,10 +149,10 @@ def mnist(tmp_path, monkeypatch) -> Path:
     shapes = [(40, 28, 28), (40,), (10, 28, 28), (10,)]
     arrays = [rng.integers(0, 10, shape).astype(np.uint8) for shape in shapes]
     hashes = {}
-    for name, array in zip(NAMES, arrays, strict=True):
+    for stem, name, array in zip(STEMS, NAMES, arrays, strict=True):
         (folder / name).write_bytes(idx(array))
-        hashes[name] = hashlib.sha256(array).hexdigest()
-    monkeypatch.setattr(data, "MNIST_FILES", hashes)
+        hashes[stem] = hashlib.sha256(array).hexdigest()
+    monkeypatch.setattr(sources, "MNIST_FILES", hashes)
     return folder
 
 
@@ -191,14 +193,14 @@ DAMAGES = {
     "one image less": (
         lambda folder: rewrite(folder / NAMES[2], lambda a: a[1:]),
         NAMES[2],
-        "not the original",
+        "is not MNIST's",
     ),
-    "one pixel": (lambda folder: rewrite(folder / NAMES[0], one_pixel), NAMES[0], "not the original"),
-    "images and labels": (lambda folder: swap(folder, *NAMES[:2]), NAMES[0], "not the original"),
-    "train and test": (lambda folder: swap(folder, NAMES[0], NAMES[2]), NAMES[0], "not the original"),
+    "one pixel": (lambda folder: rewrite(folder / NAMES[0], one_pixel), NAMES[0], "is not MNIST's"),
+    "images and labels": (lambda folder: swap(folder, *NAMES[:2]), NAMES[0], "is not MNIST's"),
+    "train and test": (lambda folder: swap(folder, NAMES[0], NAMES[2]), NAMES[0], "is not MNIST's"),
     "a web page": (lambda folder: (folder / NAMES[3]).write_text("<html>404"), NAMES[3], "not an IDX file"),
     "empty": (lambda folder: (folder / NAMES[3]).write_bytes(b""), NAMES[3], "not an IDX file"),
-    "a folder": (lambda folder: make_folder(folder / NAMES[2]), NAMES[2], "cannot be read"),
+    "a folder": (lambda folder: make_folder(folder / NAMES[2]), NAMES[2], "put the four IDX files"),
 }
 
 
@@ -215,9 +217,47 @@ def test_damage_in_the_folder_is_named_and_never_passed_over(mnist, damage, sour
 def test_the_command_refuses_damaged_data_before_it_makes_a_folder(mnist, tmp_path):
     os.truncate(mnist / NAMES[0], 999)
     with pytest.raises(SystemExit) as end:
-        cli.train_command(os.fspath(tmp_path / "run"), data="mnist", data_dir=os.fspath(mnist))
+        cli.train_command(["--out", str(tmp_path / "run"), "--data", "mnist", "--data_dir", str(mnist)])
     assert end.value.code.startswith(f"learning_gan_train: {mnist / NAMES[0]} is cut short")
     assert "\n" not in end.value.code and not (tmp_path / "run").exists()
+
+
+# Names as they come, and images of one's own
+
+
+@pytest.mark.parametrize("form", ["{}", "{}.gz", "{dots}", "{}/{}", "{}/{dots}.gz"])
+def test_the_usual_names_are_found(tmp_path, form):
+    for stem, name in zip(STEMS, NAMES, strict=True):
+        path = tmp_path / form.format(name, name, dots=name.replace("-idx", ".idx"))
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+        assert idx_path(tmp_path, stem) == path
+
+
+@pytest.mark.parametrize("source", ["fashion_mnist", "kmnist"])
+def test_a_relative_of_mnist_is_known_by_its_published_files(mnist, monkeypatch, source):
+    packed = {name: gzip.compress((mnist / name).read_bytes(), mtime=0) for name in NAMES}
+    for name, content in packed.items():
+        (mnist / f"{name}.gz").write_bytes(content)
+        (mnist / name).unlink()
+    with pytest.raises(
+        DataError, match=f"is not the gzip file that {source} was published as.*use the data 'idx'"
+    ):
+        load_mnist(source, mnist)
+    md5 = {stem: hashlib.md5(packed[name]).hexdigest() for stem, name in zip(STEMS, NAMES, strict=True)}
+    monkeypatch.setattr(sources, {"fashion_mnist": "FASHION_MD5", "kmnist": "KMNIST_MD5"}[source], md5)
+    found = load_mnist(source, mnist)
+    assert found.name == source and len(found.validation) == 40 and found.image_shape == (28, 28, 1)
+    other = load_mnist("idx", mnist)
+    assert other.name == "idx" and len(other.train) == 40 and other.sha256 == found.sha256
+
+
+def test_other_images_under_mnists_names_are_told_what_to_do(mnist):
+    rewrite(mnist / NAMES[0], one_pixel)
+    with pytest.raises(
+        DataError, match=r"if these are other images on purpose, use the data 'idx' \(or 'fashion_mnist'"
+    ):
+        load_mnist("mnist", mnist)
 
 
 # The cache, and what fills it
@@ -230,8 +270,7 @@ def npz(mnist, monkeypatch) -> bytes:
     keys = ("x_train", "y_train", "x_test", "y_test")
     np.savez(buffer, **{key: read_idx(mnist / name) for key, name in zip(keys, NAMES, strict=True)})
     content = buffer.getvalue()
-    monkeypatch.setattr(data, "MNIST_NPZ_SHA256", hashlib.sha256(content).hexdigest())
-    monkeypatch.setattr(data, "MNIST_NPZ_BYTES", len(content))
+    monkeypatch.setattr(sources, "MNIST_NPZ_SHA256", hashlib.sha256(content).hexdigest())
     return content
 
 
@@ -239,9 +278,12 @@ def npz(mnist, monkeypatch) -> bytes:
 def cache(tmp_path, monkeypatch) -> Path:
     "An empty home for Keras; nothing is found elsewhere."
     monkeypatch.delenv("LEARNING_GAN_DATA", raising=False)
-    monkeypatch.setenv("KERAS_HOME", os.fspath(tmp_path / "keras"))
+    (tmp_path / "keras").mkdir()
+    monkeypatch.setattr(
+        keras.src.utils.file_utils.config, "keras_home", lambda: os.fspath(tmp_path / "keras")
+    )
     monkeypatch.chdir(tmp_path)
-    return data.keras_cache()
+    return tmp_path / "keras" / "datasets" / "mnist.npz"
 
 
 class Server(http.server.BaseHTTPRequestHandler):
@@ -328,41 +370,41 @@ BAD_SERVERS = [
 
 
 @pytest.mark.parametrize("how", BAD_SERVERS)
-def test_a_bad_download_is_given_up_in_time_and_leaves_nothing(server, cache, how):
+def test_a_bad_download_is_given_up_in_time(server, cache, how):
     start = time.monotonic()
     with pytest.raises(DataUnavailable, match=r"could not be downloaded.*'embedded'$"):
-        download_mnist(cache, 0.5, f"{server}/{how}")
+        download("mnist.npz", f"{server}/{how}", sources.MNIST_NPZ_SHA256, "datasets", 0.5)
     assert time.monotonic() - start < 2.5
-    assert not cache.parent.exists()
 
 
 def download_from(monkeypatch, url: str) -> list[float]:
     "Let the data come from here, twenty times as fast; the seconds that each download was allowed."
     allowed = []
 
-    def download(path, seconds):
+    def quick(name, _, file_hash, subdir, seconds):
         allowed.append(seconds)
-        download_mnist(path, seconds / 20, url)
+        return download(name, url, file_hash, subdir, seconds / 20)
 
-    monkeypatch.setattr(data, "download_mnist", download)
+    monkeypatch.setattr(sources, "download", quick)
     return allowed
 
 
-def test_a_good_download_fills_the_cache_and_is_read_from_there(server, cache, monkeypatch):
+def test_a_good_download_fills_the_cache_and_is_read_from_there(server, cache, monkeypatch, capfd):
     download_from(monkeypatch, f"{server}/whole")
     first = load_mnist("mnist")
     assert [path.name for path in cache.parent.iterdir()] == ["mnist.npz"]
     download_from(monkeypatch, f"{server}/missing")
     assert load_mnist("mnist").sha256 == first.sha256
+    assert capfd.readouterr() == ("", "")
 
 
-def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(server, tmp_path, cache, monkeypatch):
+@pytest.mark.parametrize("left", ["cut", "another"])
+def test_what_a_broken_download_left_is_fetched_again(server, cache, npz, monkeypatch, left):
     download_from(monkeypatch, f"{server}/whole")
-    (tmp_path / "keras").write_text("a file where the folder should be")
-    with pytest.raises(DataUnavailable, match="could not be downloaded"):
-        load_mnist("mnist")
-    with pytest.warns(UserWarning, match="using the 5,000 embedded digits"):
-        assert load_mnist("auto").name == "embedded"
+    cache.parent.mkdir()
+    cache.write_bytes(npz[:-1] if left == "cut" else bytes(len(npz)))
+    assert len(load_mnist("mnist").test) == 10
+    assert cache.read_bytes() == npz
 
 
 def test_auto_waits_ten_seconds_at_most_and_warns_once(server, cache, monkeypatch):
@@ -370,23 +412,5 @@ def test_auto_waits_ten_seconds_at_most_and_warns_once(server, cache, monkeypatc
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert load_mnist("auto").name == "embedded"
-    assert allowed == [10] and not cache.parent.exists()
+    assert allowed == [10]
     assert len(caught) == 1 and "could not be downloaded" in str(caught[0].message)
-
-
-DAMAGED_CACHES = {
-    "cut": lambda cache, npz: cache.write_bytes(npz[:-1]),
-    "longer": lambda cache, npz: cache.write_bytes(npz + b"!"),
-    "another": lambda cache, npz: cache.write_bytes(bytes(len(npz))),
-    "a folder": lambda cache, npz: cache.mkdir(),
-}
-
-
-@pytest.mark.parametrize("damage", DAMAGED_CACHES)
-def test_a_damaged_cache_is_named_and_never_unpacked(cache, npz, damage, monkeypatch):
-    cache.parent.mkdir(parents=True)
-    DAMAGED_CACHES[damage](cache, npz)
-    monkeypatch.setattr(data.np, "load", None)
-    for source in ("mnist", "auto"):
-        with pytest.raises(DataError, match=f"delete {cache}, and it is fetched again"):
-            load_mnist(source)

@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learning_gan import data, training
-from learning_gan.network import LIMITS, HyperParameters, check_number
-from learning_gan.runs import check_seed
+from learning_gan.recipe import RECIPES, HyperParameters, check_seed, recipe
 
 STEADY = settings(deadline=None, derandomize=True, database=None, max_examples=200)
 FEW = settings(STEADY, max_examples=100)
-NAMES = {field.name: field.type for field in fields(HyperParameters)}
+NUMBERS = {field.name: field for field in fields(HyperParameters) if field.type is not str}
+NAMES = {name: field.type for name, field in NUMBERS.items()}
+LIMITS = {name: (field.metadata["low"], field.metadata["high"]) for name, field in NUMBERS.items()}
 WHOLE = [name for name, kind in NAMES.items() if kind is int]
 FRACTIONAL = [name for name, kind in NAMES.items() if kind is float]
 
@@ -66,6 +67,12 @@ NO_NUMBERS = st.one_of(
     st.just(int),
 )
 
+
+def is_no_index(value) -> bool:
+    "Some arrays of one number are as good as the number."
+    return not (isinstance(value, np.ndarray) and value.ndim == 0)
+
+
 ONE_INSIDE = st.sampled_from(list(NAMES)).flatmap(lambda name: st.tuples(st.just(name), inside(name)))
 ONE_OUTSIDE = st.sampled_from(list(NAMES)).flatmap(
     lambda name: st.tuples(st.just(name), outside(name) | NO_NUMBERS)
@@ -73,11 +80,21 @@ ONE_OUTSIDE = st.sampled_from(list(NAMES)).flatmap(
 ALL_INSIDE = st.fixed_dictionaries({}, optional={name: inside(name) for name in NAMES})
 
 
-def test_every_hyperparameter_has_limits_and_its_default_is_within():
-    assert set(NAMES) == set(LIMITS) == {*WHOLE, *FRACTIONAL}
-    assert all(
-        LIMITS[name][0] <= value <= LIMITS[name][1] for name, value in asdict(HyperParameters()).items()
-    )
+def test_every_default_is_within_its_limits_and_has_a_line_of_help():
+    for name, field in NUMBERS.items():
+        assert LIMITS[name][0] <= field.default <= LIMITS[name][1]
+    assert all(field.metadata["help"] for field in fields(HyperParameters))
+
+
+@pytest.mark.parametrize("value", ["", "MLP", None, 3, ["mlp"], "learning_gan.network:mlp"])
+@pytest.mark.parametrize("name", ["architecture", "loss"])
+def test_a_choice_that_is_not_registered_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"^unknown {name} .*: choose "):
+        HyperParameters(**{name: value})
+
+
+def test_every_named_recipe_is_in_order():
+    assert all(recipe(name).epochs for name in RECIPES) and recipe("post") == HyperParameters()
 
 
 @STEADY
@@ -96,24 +113,27 @@ def test_what_is_not_is_refused_by_name_and_limits(pair):
     with pytest.raises(ValueError, match=f"^{name} must be a (whole )?number from ") as caught:
         HyperParameters(**{name: value})
     assert str(LIMITS[name][0]) in str(caught.value) and str(LIMITS[name][1]) in str(caught.value)
-    with pytest.raises(ValueError, match=name):
-        check_number(name, value, NAMES[name] is int)
 
 
 @STEADY
 @given(seed=st.integers(0, 2**63 - 1) | st.sampled_from([0, 2**63 - 1]))
-def test_a_seed_within_its_limits_is_kept(seed):
+def test_a_seed_within_its_limits_is_kept_as_a_plain_number(seed):
     assert check_seed(seed) is seed
+    kept = check_seed(np.int64(seed))
+    assert kept == seed and type(kept) is int
 
 
 @STEADY
-@given(seed=st.integers(max_value=-1) | st.integers(2**63) | st.floats() | NO_NUMBERS)
+@given(seed=st.integers(max_value=-1) | st.integers(2**63) | st.floats() | NO_NUMBERS.filter(is_no_index))
 def test_any_other_seed_is_refused(seed):
     with pytest.raises(ValueError, match="seed must be a whole number from 0"):
         check_seed(seed)
 
 
 # On the command line
+
+
+SMALL = data.as_dataset(np.zeros((2, 28, 28), np.uint8))
 
 
 class Trained(Exception):
@@ -133,7 +153,7 @@ def command(monkeypatch):
         return caught.value.args
 
     monkeypatch.setattr(training, "train", train)
-    monkeypatch.setattr(data, "load_mnist", lambda *_: None)
+    monkeypatch.setattr(data, "load_mnist", lambda *_: SMALL)
     monkeypatch.setattr(sys, "argv", sys.argv)
     return run
 
@@ -190,7 +210,7 @@ def test_a_flag_that_is_no_number_is_a_wrong_call(command, capsys, name, word):
 @pytest.mark.parametrize("seed", ["-1", str(2**63), "9" * 4_000])
 def test_a_seed_out_of_its_limits_is_refused_in_one_line(capsys, tmp_path, monkeypatch, seed):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(data, "load_mnist", lambda *_: None)
+    monkeypatch.setattr(data, "load_mnist", lambda *_: SMALL)
     monkeypatch.setattr(sys, "argv", sys.argv)
     status, line = refused(capsys, f"--seed={seed}")
     assert status == 1 and line.startswith("learning_gan_train: seed must be a whole number from 0")
