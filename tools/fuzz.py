@@ -26,12 +26,15 @@ with atheris.instrument_imports(include=["learning_gan", "zipfile", "gzip", "jso
 
     import numpy as np
 
-    from learning_gan import data, runs, sampling
-    from learning_gan.network import HyperParameters, build_networks
+    from learning_gan import checkpoints, data, runs, sources
+    from learning_gan.adversarial import by_path
+    from learning_gan.network import build_networks
+    from learning_gan.recipe import HyperParameters
 
 HP = HyperParameters(input_size=9, z_size=4, g_hidden_size=3, d_hidden_size=2, epochs=2)
-CONFIG = {"recipe": asdict(HP), "seed": 0, "data": {"name": "embedded", "sha256": "0" * 64}}
-NETWORKS = build_networks(HP, 0)
+DATA = {"name": "embedded", "sha256": "0" * 64, "image_shape": [3, 3, 1]}
+CONFIG = {"format": runs.FORMAT, "recipe": asdict(HP), "seed": 0, "data": DATA}
+VARIABLES = by_path("generator", build_networks(HP, 0)[0].variables)
 MEMORY = Path("/dev/shm")  # where there is one, no disk is worn out
 
 
@@ -54,7 +57,7 @@ def idx(run: Path, given: bytes) -> None:
     path, content = run / "idx", given[1:]
     path.write_bytes(gzip.compress(content, 1) if given[:1] > b"\x7f" else content)
     read_or_refuse(
-        lambda: data.read_idx(path), path, data.DataError, lambda a: a.nbytes <= data.MAX_IDX_BYTES
+        lambda: sources.read_idx(path), path, data.DataError, lambda a: a.nbytes <= sources.MAX_IDX_BYTES
     )
 
 
@@ -128,7 +131,7 @@ def npz(given: bytes) -> bytes:
     with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w") as archive:
         warnings.simplefilter("ignore")  # the same name twice
         for _ in range(provider.ConsumeIntInRange(1, 3)):
-            name = provider.PickValueInList(["samples", "z", "epoch", "history", provider.ConsumeUnicode(5)])
+            name = provider.PickValueInList([*VARIABLES, provider.ConsumeUnicode(5)])
             with suppress(UnicodeEncodeError, IndexError):  # half a character, or none, is no name
                 archive.writestr(f"{name}.npy", npy(provider))
     content = bytearray(buffer.getvalue())
@@ -138,14 +141,14 @@ def npz(given: bytes) -> bytes:
 
 
 def samples(run: Path, given: bytes) -> None:
-    "A `samples.npz`."
-    path = run / "samples.npz"
-    path.write_bytes(npz(given))
+    "The samples of an epoch: any bytes, or an array's file."
+    path = run / "samples" / "epoch_00001.npy"
+    path.write_bytes(given[1:] if given[:1] < b"\x40" else npy(atheris.FuzzedDataProvider(given[1:])))
     read_or_refuse(
         lambda: runs.read_samples(run),
         path,
         runs.RunError,
-        lambda s: s.dtype == np.float32 and s.shape[2:] == (9,) and (np.abs(s) <= 1).all(),
+        lambda s: s.dtype == np.float32 and s[0].size == 16 * 9 and (np.abs(s) <= 1).all(),
     )
 
 
@@ -155,47 +158,11 @@ def checkpoint(run: Path, given: bytes) -> None:
     path.write_bytes(npz(given))
     with warnings.catch_warnings(record=True):
         read_or_refuse(
-            lambda: runs.load_checkpoint(run),
+            lambda: checkpoints.load_checkpoint(run, VARIABLES)[1],
             f"no checkpoint in {path.parent}",
             runs.RunError,
-            lambda arrays: all(isinstance(a, np.ndarray) and a.dtype != object for a in arrays.values()),
+            lambda arrays: all(np.isfinite(a).all() and a.dtype == np.float32 for a in arrays.values()),
         )
-
-
-def keras_entries() -> dict[str, bytes]:
-    "What lies in the generator's file when it is in order."
-    with tempfile.TemporaryDirectory() as folder:
-        NETWORKS[0].save(Path(folder) / "generator.keras")
-        with zipfile.ZipFile(Path(folder) / "generator.keras") as archive:
-            return {name: archive.read(name) for name in archive.namelist()}
-
-
-ENTRIES = keras_entries()
-BY_FIRST = {0: "model.weights.h5", 1: "config.json"}
-
-
-def keras_file(given: bytes) -> bytes:
-    "The generator's file with other weights or another description in it, or any bytes."
-    name, buffer = BY_FIRST.get(given[0] % 4 if given else 3), io.BytesIO()
-    if not name:
-        return given[1:]
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for other, content in ENTRIES.items():
-            archive.writestr(other, given[1:] if other == name else content)
-    return buffer.getvalue()
-
-
-def generator(run: Path, given: bytes) -> None:
-    "A `generator.keras`; the network, which does not depend on it, is built once."
-    path = run / "generator.keras"
-    path.write_bytes(keras_file(given))
-    sampling.build_networks = lambda hp: NETWORKS
-    read_or_refuse(
-        lambda: sampling.load_generator(run),
-        path,
-        runs.RunError,
-        lambda model: all(np.isfinite(weights).all() for weights in model.get_weights()),
-    )
 
 
 # What a target starts from
@@ -222,30 +189,30 @@ def history_seeds(run: Path) -> list[bytes]:
     return [b"\0" + content, b"\x7f" + content.partition(b"\n")[2]]
 
 
-def npz_seeds(run: Path) -> list[bytes]:
-    zeros = np.zeros((1, 2, 9), np.float32), np.zeros((2, 4), np.float32)
-    content = packed(run, "samples.npz", runs.write_samples, *zeros)
+def samples_seeds(run: Path) -> list[bytes]:
+    runs.save_samples(run, 1, np.zeros((16, 9), np.float32))
+    return [b"\0" + (run / "samples" / "epoch_00001.npy").read_bytes(), b"\xff" + bytes(range(200))]
+
+
+def checkpoint_seeds(run: Path) -> list[bytes]:
+    checkpoints.save_checkpoint(run, 1, {name: v.numpy() for name, v in VARIABLES.items()})
+    content = checkpoints.checkpoints(run)[1].read_bytes()
     return [b"\0" + content, b"\x7f" + bytes(range(200)), b"\xff" + bytes(200)]
-
-
-def generator_seeds(run: Path) -> list[bytes]:
-    mixed = [bytes([first]) + ENTRIES[name] for first, name in BY_FIRST.items()]
-    return [*mixed, b"\3" + keras_file(mixed[0])]
 
 
 TARGETS = {
     "idx": (idx, idx_seeds, 256),
     "config": (config, config_seeds, 1_024),
     "history": (history, history_seeds, 512),
-    "samples": (samples, npz_seeds, 2_048),
-    "checkpoint": (checkpoint, npz_seeds, 2_048),
-    "generator": (generator, generator_seeds, 32_000),
+    "samples": (samples, samples_seeds, 2_048),
+    "checkpoint": (checkpoint, checkpoint_seeds, 4_096),
 }
 
 
 def make_run(folder: Path) -> Path:
     "A run folder with nothing but its configuration."
-    (folder / "checkpoints").mkdir(parents=True)
+    for name in ("checkpoints", "samples"):
+        (folder / name).mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(CONFIG))
     return folder
 
