@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -54,7 +55,10 @@ def test_its_commands_exist(readme, settings):
 def test_it_lists_every_chapter(readme, settings):
     site = f"https://{settings['user']}.github.io/{settings['repo']}/"
     rows = re.findall(rf"\[([^\]]+)\]\({re.escape(site)}([\w.-]+\.html)\) \|", readme)
-    chapters = [path for path in sorted((ROOT / "nbs").glob("*.ipynb")) if path.stem != "index"]
+    sidebar = yaml.safe_load((ROOT / "nbs" / "sidebar.yml").read_text(encoding="utf-8"))["website"]["sidebar"]
+    sections = [entry["contents"] for entry in sidebar["contents"] if isinstance(entry, dict)]
+    chapters = [ROOT / "nbs" / name for section in sections for name in section]
+    assert {*chapters, ROOT / "nbs" / "index.ipynb"} == set((ROOT / "nbs").glob("*.ipynb"))
     listed = [(first_line(path), re.sub(r"^\d+_", "", path.stem) + ".html") for path in chapters]
     assert rows == listed
 
