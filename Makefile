@@ -38,9 +38,10 @@ test: lint ## lint, then run every chapter and every test
 	$(BIN)/python -m pytest
 
 .PHONY: lint
-lint: $(DEV) ## style of notebooks and code; notebooks clean, package equal to their export
+lint: $(DEV) ## style of notebooks and code, dead names in the package; notebooks clean, package equal to their export
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --select F,E9 learning_gan
 	$(BIN)/python tools/check_export.py
 
 .PHONY: export

@@ -59,17 +59,18 @@ with _environment(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3"), quiet_s
     tf.config.list_physical_devices()
 check_backend(keras.backend.backend())
 
-# %% ../nbs/92_backend.ipynb #c0f88d5a
+# %% ../nbs/92_backend.ipynb #c805f459
 @contextmanager
-def own_settings():
-    "While the block runs, Keras makes float32 layers with channels last, whatever the user's settings; mixed precision stays."
+def own_settings(
+    mixed: bool = True,  # leave mixed precision as it is, which only computes in half precision
+):
+    "While the block runs, Keras makes float32 layers with channels last, whatever the user's settings."
     config = keras.config
     floatx, data_format, policy = config.floatx(), config.image_data_format(), config.dtype_policy()
-    mixed = policy.variable_dtype == "float32"
     try:
         config.set_floatx("float32")
         config.set_image_data_format("channels_last")
-        config.set_dtype_policy(policy if mixed else "float32")
+        config.set_dtype_policy(policy if mixed and policy.variable_dtype == "float32" else "float32")
         yield
     finally:
         config.set_floatx(floatx)
