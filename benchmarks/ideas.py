@@ -6,20 +6,19 @@ nbs/results/train_ideas.json, which chapter 17 shows.
 """
 
 import argparse
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from limit import multiply, products
-from provenance import provenance
+from limit import multiply, products, unhinder
 
 from learning_gan.backend import tf
 from learning_gan.data import load_mnist
 from learning_gan.losses import discriminator_loss
 from learning_gan.network import HyperParameters, build_networks
 from learning_gan.optimizers import model_optimizers
+from learning_gan.studies import provenance, save_study
 from learning_gan.training import GAN, blocks
 
 RESULT = Path(__file__).parent.parent / "nbs" / "results" / "train_ideas.json"
@@ -94,6 +93,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="counted epochs of each form")
     rounds = parser.parse_args().rounds
+    unhinder()
     images = load_mnist().train.images
     epochs = {name: form(*how, images) for name, how in FORMS.items()} | {
         "the matrix products alone": limit()
@@ -110,10 +110,7 @@ def main():
     first = np.median(next(iter(times.values())))
     for name, ms in times.items():
         print(f"| {name} | {np.median(ms):.2f} | {np.median(ms) / first:.2f} |")
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(
-        json.dumps({"provenance": provenance("make bench-ideas"), "ms_per_update": times}, indent=1) + "\n"
-    )
+    save_study(RESULT, provenance("make bench-ideas"), ms_per_update=times)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ chapter 17 shows.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import time
@@ -13,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from limit import flops, multiply, products
-from provenance import provenance
+from limit import flops, multiply, products, unhinder
+
+from learning_gan.studies import provenance, save_study
 
 RESULTS = Path(__file__).parent.parent / "nbs" / "results"
 BATCHES = (10, 25, 50, 100, 200, 400, 800)
@@ -151,9 +151,10 @@ def picture(result, path):
 
 def main():
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    unhinder()
     from learning_gan.network import HyperParameters
 
-    hp, result = HyperParameters(), {"provenance": provenance("make bench-scaling")}
+    hp, result = HyperParameters(), {}
     result["batch_size"] = {n: update_and_limit(replace(hp, batch_size=n)) for n in BATCHES}
     result["width"] = {n: update_and_limit(replace(hp, g_hidden_size=n, d_hidden_size=n)) for n in WIDTHS}
     result["epochs"] = over_epochs()
@@ -163,8 +164,7 @@ def main():
             print(f"{key} {n}: {ms['ours']:.2f} ms, {ms['limit'] / ms['ours']:.2f} of the limit")
     print(f"epochs: from {min(result['epochs']):.2f} to {max(result['epochs']):.2f} ms an update")
     print("start-up:", ", ".join(f"{stage} {s:.1f} s" for stage, s in result["startup"].items()))
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "scaling.json").write_text(json.dumps(result, indent=1) + "\n")
+    save_study(RESULTS / "scaling.json", provenance("make bench-scaling"), **result)
     picture(result, RESULTS / "scaling.png")
 
 
