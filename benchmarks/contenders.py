@@ -21,8 +21,7 @@ def ours(images):
     import threading
 
     from learning_gan.backend import keras
-    from learning_gan.data import Digits, Mnist
-    from learning_gan.network import HyperParameters
+    from learning_gan.recipe import HyperParameters
     from learning_gan.training import train
 
     go, done = threading.Semaphore(0), threading.Semaphore(0)
@@ -34,12 +33,7 @@ def ours(images):
         def on_epoch_end(self, epoch, logs=None):
             done.release()
 
-    digits = Digits(images, np.zeros(len(images), np.uint8))
-    arguments = (
-        HyperParameters(epochs=10_000),
-        Mnist(digits, digits, digits, "benchmark", ""),
-        tempfile.mkdtemp(),
-    )
+    arguments = HyperParameters(epochs=10_000), images, tempfile.mkdtemp()
     options = {"callbacks": [Turns()], "verbose": False}
     threading.Thread(target=train, args=arguments, kwargs=options, daemon=True).start()
     while True:

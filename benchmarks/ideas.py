@@ -6,21 +6,21 @@ nbs/results/train_ideas.json, which chapter 17 shows.
 """
 
 import argparse
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from limit import multiply, products
-from provenance import provenance
+from limit import multiply, products, unhinder
 
 from learning_gan.backend import tf
 from learning_gan.data import load_mnist
 from learning_gan.losses import discriminator_loss
-from learning_gan.network import HyperParameters, build_networks
+from learning_gan.network import build_networks
 from learning_gan.optimizers import model_optimizers
-from learning_gan.training import GAN, blocks
+from learning_gan.recipe import HyperParameters
+from learning_gan.studies import provenance, save_study
+from learning_gan.training import GAN, Minibatches
 
 RESULT = Path(__file__).parent.parent / "nbs" / "results" / "train_ideas.json"
 HP = HyperParameters()
@@ -29,8 +29,8 @@ HP = HyperParameters()
 class Joined(GAN):
     "The discriminator passes over real and fake images together."
 
-    def d_loss(self, real_images, fake_images):
-        logits = self.discriminator(tf.concat([real_images, fake_images], axis=0), training=True)[1]
+    def d_loss(self, real_images, fake_images, training=True):
+        logits = self.discriminator(tf.concat([real_images, fake_images], axis=0), training=training)[1]
         return discriminator_loss(*tf.split(logits, 2), self.smooth)
 
 
@@ -50,9 +50,8 @@ class LatentsInside(FakesTwice):
     "The latents are drawn inside the compiled program, too."
 
     def train_step(self, block):
-        images, _ = block
-        shape = (*images.shape[:2], HP.z_size)
-        return super().train_step((images, tf.random.stateless_uniform(shape, [0, 0], -1, 1)))
+        shape = (*block["images"].shape[:2], HP.z_size)
+        return super().train_step(block | {"z": tf.random.stateless_uniform(shape, [0, 0], -1, 1)})
 
 
 FORMS = {  # from the plainest to ours, and one that did not help: name, class, compiled by XLA, updates in a call
@@ -71,7 +70,7 @@ def form(cls, jit, size, images):
     gan.compile(*model_optimizers(HP.learning_rate, HP.beta_1), smooth=HP.smooth)
     step = tf.function(gan.train_step, jit_compile=jit)
     drawn_outside = replace(HP, z_size=1) if cls is LatentsInside else HP
-    data = iter(blocks(images, drawn_outside, seed=0, size=size))
+    data = iter(Minibatches(images, drawn_outside, seed=0).blocks(size=size))
 
     def epoch():
         for _ in range(HP.updates_per_epoch // size):
@@ -94,6 +93,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="counted epochs of each form")
     rounds = parser.parse_args().rounds
+    unhinder()
     images = load_mnist().train.images
     epochs = {name: form(*how, images) for name, how in FORMS.items()} | {
         "the matrix products alone": limit()
@@ -110,10 +110,7 @@ def main():
     first = np.median(next(iter(times.values())))
     for name, ms in times.items():
         print(f"| {name} | {np.median(ms):.2f} | {np.median(ms) / first:.2f} |")
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(
-        json.dumps({"provenance": provenance("make bench-ideas"), "ms_per_update": times}, indent=1) + "\n"
-    )
+    save_study(RESULT, provenance("make bench-ideas"), ms_per_update=times)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ chapter 17 shows.
 """
 
 import argparse
-import json
 import subprocess
 import sys
 import time
@@ -13,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from limit import flops, multiply, products
-from provenance import provenance
+from limit import flops, multiply, products, unhinder
+
+from learning_gan.studies import provenance, save_study
 
 RESULTS = Path(__file__).parent.parent / "nbs" / "results"
 BATCHES = (10, 25, 50, 100, 200, 400, 800)
@@ -44,10 +44,10 @@ def update_and_limit(hp):
     gan = build_gan(hp, seed=0)
     step = tf.function(gan.train_step, jit_compile=True)
     shape = (BLOCK, hp.batch_size, hp.input_size)
-    block = (
-        tf.constant(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)),
-        latent_block(0, 0, BLOCK, hp.batch_size, hp.z_size),
-    )
+    block = {
+        "images": tf.constant(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)),
+        "z": latent_block(0, 0, BLOCK, hp.batch_size, hp.z_size),
+    }
     pairs = products(hp.batch_size, hp.z_size, hp.g_hidden_size, hp.input_size)
     count = max(1, int(2e10 / flops(pairs) / BLOCK))  # a fraction of a second each
     seconds = seconds_per_call(
@@ -70,7 +70,7 @@ def one_run(epochs):
 
     from learning_gan.backend import keras
     from learning_gan.data import load_mnist
-    from learning_gan.network import HyperParameters
+    from learning_gan.recipe import HyperParameters
     from learning_gan.training import train
 
     ends = []
@@ -90,9 +90,9 @@ import time; t = [time.perf_counter()]
 import learning_gan.training; t.append(time.perf_counter())
 from learning_gan.data import load_mnist; images = load_mnist().train.images; t.append(time.perf_counter())
 from learning_gan.backend import tf
-from learning_gan.network import HyperParameters
-from learning_gan.training import blocks, build_gan
-hp = HyperParameters(); gan = build_gan(hp, 0); data = iter(blocks(images, hp, 0)); block = next(data)
+from learning_gan.recipe import HyperParameters
+from learning_gan.training import Minibatches, build_gan
+hp = HyperParameters(); gan = build_gan(hp, 0); data = iter(Minibatches(images, hp, 0).blocks()); block = next(data)
 t.append(time.perf_counter())
 step = tf.function(gan.train_step, jit_compile=True); step.get_concrete_function(block); t.append(time.perf_counter())
 step(block)["d_loss"].numpy(); t.append(time.perf_counter())
@@ -151,9 +151,10 @@ def picture(result, path):
 
 def main():
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    from learning_gan.network import HyperParameters
+    unhinder()
+    from learning_gan.recipe import HyperParameters
 
-    hp, result = HyperParameters(), {"provenance": provenance("make bench-scaling")}
+    hp, result = HyperParameters(), {}
     result["batch_size"] = {n: update_and_limit(replace(hp, batch_size=n)) for n in BATCHES}
     result["width"] = {n: update_and_limit(replace(hp, g_hidden_size=n, d_hidden_size=n)) for n in WIDTHS}
     result["epochs"] = over_epochs()
@@ -163,8 +164,7 @@ def main():
             print(f"{key} {n}: {ms['ours']:.2f} ms, {ms['limit'] / ms['ours']:.2f} of the limit")
     print(f"epochs: from {min(result['epochs']):.2f} to {max(result['epochs']):.2f} ms an update")
     print("start-up:", ", ".join(f"{stage} {s:.1f} s" for stage, s in result["startup"].items()))
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "scaling.json").write_text(json.dumps(result, indent=1) + "\n")
+    save_study(RESULTS / "scaling.json", provenance("make bench-scaling"), **result)
     picture(result, RESULTS / "scaling.png")
 
 

@@ -2,21 +2,24 @@
 
 Each contender lives in a process of its own. They take turns, an epoch each a round, so that a drift of the machine
 hits all alike, and in another order each round, so that none is always measured after the same one. The first
-epoch of each (tracing, compiling) is not counted. Prints a table and writes nbs/results/train_speed.json and .png, which
+epoch of each (tracing, compiling) is not counted; a contender that dies leaves the race. Prints a table and writes nbs/results/train_speed.json and .png, which
 chapter 17 shows.
 """
 
 import argparse
-import json
 import os
+import select
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 from contenders import CONTENDERS, UPDATES
-from provenance import provenance
+from limit import unhinder
+
+from learning_gan.studies import provenance, save_study
 
 OURS, LIMIT = next(iter(CONTENDERS)), list(CONTENDERS)[-1]
 RESULTS = Path(__file__).parent.parent / "nbs" / "results"
@@ -28,7 +31,7 @@ def work(name):
 
     reply = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints must not be taken for an answer
-    images = load_mnist().train.images
+    images = load_mnist().train.images.reshape(-1, 784)
     images = images[np.arange(UPDATES * 100) % len(images)]
     epochs = CONTENDERS[name](images)
     for _ in sys.stdin:
@@ -38,45 +41,60 @@ def work(name):
 
 
 class Worker:
-    "A contender in a process of its own."
+    "A contender in a process of its own; what it says goes to a file, which cannot fill up as a pipe does."
 
     def __init__(self, name):
         command = [sys.executable, __file__, "--work", name]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        self.name, self.process, self.seconds = name, subprocess.Popen(command, text=True, **pipes), []
+        self.name, self.seconds, self.said = name, [], tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (lives as long as the worker)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.said}
+        self.process = subprocess.Popen(command, text=True, **pipes)
+
+    def _answer(self):
+        "The next line of its answers, empty when it has died."
+        while not select.select([self.process.stdout], [], [], 1)[0]:
+            if self.process.poll() is not None:
+                return ""
+        return self.process.stdout.readline()
 
     def epoch(self):
         "Have one epoch done; its seconds, or None when the contender has failed."
         try:
             self.process.stdin.write("go\n")
             self.process.stdin.flush()
-            return float(self.process.stdout.readline())
+            return float(self._answer())
         except (BrokenPipeError, ValueError):
             return None
 
     def why(self):
         "The last line that a failed contender said."
         self.process.kill()
-        return (self.process.stderr.read().strip().splitlines() or ["no message"])[-1]
+        self.process.wait()
+        self.said.seek(0)
+        return (self.said.read().strip().splitlines() or ["no message"])[-1]
+
+
+def take_turn(worker, racing):
+    "Have an epoch done and counted; a contender that fails leaves the race, with a line that says so."
+    seconds = worker.epoch()
+    if seconds is None:
+        print(f"left out: {worker.name} ({worker.why()})", flush=True)
+        racing.remove(worker)
+    else:
+        worker.seconds.append(seconds)
 
 
 def race(names, rounds):
-    "Milliseconds an update of each contender, by round; those that fail are left out, with a line that says so."
-    workers = []
-    for worker in map(Worker, names):
-        first = worker.epoch()
-        if first is None:
-            print(f"left out: {worker.name} ({worker.why()})")
-        else:
-            print(f"ready: {worker.name}, first epoch {first:.1f} s", flush=True)
-            workers.append(worker)
-    order = np.random.default_rng(0)
-    for _ in range(rounds):
-        for i in order.permutation(len(workers)):
-            workers[i].seconds.append(workers[i].epoch())
-    for worker in workers:
-        worker.process.kill()
-    return {worker.name: [s / UPDATES * 1e3 for s in worker.seconds] for worker in workers}
+    "Milliseconds an update of each contender, by round, of those that come through."
+    racing, order = [Worker(name) for name in names], np.random.default_rng(0)
+    try:
+        for round_ in range(rounds + 1):
+            for worker in order.permutation(racing).tolist():
+                take_turn(worker, racing)
+            print(f"round {round_} of {rounds}", flush=True)
+    finally:
+        for worker in racing:
+            worker.process.kill()
+    return {w.name: [s / UPDATES * 1e3 for s in w.seconds[1:]] for w in racing}
 
 
 def table(times):
@@ -124,13 +142,15 @@ def main():
     arguments = parser.parse_args()
     if arguments.work:
         return work(arguments.work)
+    unhinder()
     names = [n for n in CONTENDERS if not arguments.only or n in (OURS, LIMIT, *arguments.only)]
     times = race(names, arguments.rounds)
+    about = provenance("make bench")
+    machine = about["machine"]
+    print(f"{machine['cpu']}, {machine['cores']} cores, kernel of the limit: {machine['kernel']}")
     print(table(times))
     if not arguments.only:
-        RESULTS.mkdir(exist_ok=True)
-        result = {"provenance": provenance("make bench"), "ms_per_update": times}
-        (RESULTS / "train_speed.json").write_text(json.dumps(result, indent=1) + "\n")
+        save_study(RESULTS / "train_speed.json", about, ms_per_update=times)
         picture(times, RESULTS / "train_speed.png")
 
 

@@ -24,7 +24,7 @@ def embedded():
 @pytest.fixture(scope="module")
 def digit_features(embedded):
     "Features of 500 test images, of 700 training images, and of 600 noisy ones, a few of them far out."
-    noisy = np.clip(embedded.train.images[:600] + rng.normal(0, 60, (600, 784)), 0, 255)
+    noisy = np.clip(embedded.train.images[:600] + rng.normal(0, 60, (600, 28, 28, 1)), 0, 255)
     noisy[:20] = rng.uniform(0, 255, (20, 784))
     sets = embedded.test.images, embedded.train.images[1_000:1_700], noisy.astype(np.uint8)
     return [sc.describe(images)[0] for images in sets]
@@ -169,14 +169,80 @@ def test_memorisation_sees_partial_copying(embedded):
 # The whole
 
 
-def test_scorecard_does_not_depend_on_the_order_of_the_data(embedded):
-    "Shuffled by seed: the same seed gives the same score, another seed another floor."
+def without_kid(score):
+    return {key: value for key, value in score.items() if not key.startswith("kid")}
+
+
+def test_a_score_does_not_depend_on_the_order_of_the_images(embedded):
+    "Sorted by label, reversed, or as they come: intervals of KID overlap, all else is equal."
+    digits, reference = embedded.validation[:400], sc.Reference(embedded, 400)
+    by_label = digits.labels.argsort(kind="stable")
+    scores = [reference.measure(digits.images[order]) for order in (np.arange(400), by_label, by_label[::-1])]
+    for score in scores[1:]:
+        for name, value in without_kid(scores[0]).items():
+            assert score[name] == pytest.approx(value, abs=1e-9), name
+    lows, highs = zip(*[score["kid_ci95"] for score in scores], strict=True)
+    assert max(lows) < min(highs)
+
+
+@pytest.mark.parametrize("first", ["copies", "fresh"])
+def test_memorisation_looks_at_every_image(embedded, first):
+    "Half of the images are copies, wherever they stand."
+    copies, fresh = embedded.train.images[:200], embedded.validation.images[:200]
+    images = np.concatenate([copies, fresh] if first == "copies" else [fresh, copies])
+    assert 0.5 <= sc.Reference(embedded, 400).measure(images)["memorisation"] < 0.6
+
+
+def test_the_seed_decides_the_shuffles(embedded):
     images = embedded.validation.images[:200]
     first, again, other = (sc.Reference(embedded, 200, seed) for seed in (0, 0, 1))
     assert sc.scorecard(images, first) == sc.scorecard(images, again)
     assert first.real != other.real
 
 
+# The ruler
+
+
+SETTINGS = {
+    "as they are": "",
+    "float64": "keras.config.set_floatx('float64'); keras.config.set_dtype_policy('float64')",
+    "floatx alone": "keras.config.set_floatx('float16')",
+    "mixed_bfloat16": "keras.config.set_dtype_policy('mixed_bfloat16')",
+    "channels_first": "keras.config.set_image_data_format('channels_first')",
+}
+DESCRIBE = """
+import hashlib, keras
+{settings}
+from learning_gan.data import load_mnist
+from learning_gan.scorecard import describe
+seen = describe(load_mnist("embedded").test.images)
+print(*(hashlib.sha256(array.tobytes()).hexdigest() for array in seen))
+"""
+
+
+@pytest.mark.slow
+def test_the_ruler_has_the_same_bits_whatever_the_settings_of_keras():
+    "Each in a process of its own."
+
+    def hashes(settings):
+        command = [sys.executable, "-c", DESCRIBE.format(settings=settings)]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout
+
+    found = {name: hashes(settings) for name, settings in SETTINGS.items()}
+    assert len(found["as they are"].split()) == 2
+    assert set(found.values()) == {found["as they are"]}, found
+
+
+def test_the_classifier_has_hardly_seen_the_embedded_digits(embedded):
+    mnist = load_mnist()
+    if mnist.name != "mnist":
+        pytest.skip("needs the whole MNIST")
+    learnt = {image.tobytes() for image in mnist.train.images[: sc.RULER_IMAGES]}
+    parts = embedded.train, embedded.validation, embedded.test
+    assert [sum(image.tobytes() in learnt for image in part.images) for part in parts] == [0, 16, 133]
+
+
+@pytest.mark.slow
 def test_scoring_10_000_against_10_000_stays_below_2_gb():
     try:
         load_mnist("mnist")
