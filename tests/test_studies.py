@@ -1,33 +1,38 @@
-"""The results that chapters read: what they say of their making, and that their scripts still make such a file."""
+"""The studies' runner, the results that chapters read, and that their scripts still make such files."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from learning_gan.data import load_mnist
 from learning_gan.network import HyperParameters
-from learning_gan.scorecard import CLASSIFIER_SHA256
+from learning_gan.scorecard import CLASSIFIER_SHA256, MEASURES
+from learning_gan.studies import find_results, load_results, read_result
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "nbs" / "results"
-SCORE = {
-    "frechet", "kid", "kid_ci95", "precision", "recall", "density", "coverage",
-    "classifier_score", "histogram", "histogram_kl", "digits_covered", "memorisation",
-}  # fmt: skip
+SCORE = {*MEASURES, "kid_ci95", "histogram"}
+TRAIN_SPEED = ROOT / "benchmarks" / "train_speed.py"
 
 
-def check_provenance(study, command, epochs):
-    "Command, date, versions, data and classifier of a study of the post's recipe."
-    assert study["command"] == command
-    assert len(study["date"].split("-")) == 3
-    assert {"python", "numpy", "tensorflow", "keras", "learning_gan"} <= set(study["versions"])
-    assert study["recipe"] == vars(HyperParameters(epochs=epochs))
-    assert study["data"]["name"] == "mnist" and len(study["data"]["sha256"]) == 64
-    assert study["classifier_sha256"] == CLASSIFIER_SHA256
+def check_provenance(about, command, epochs, seeds):
+    "Command, date, versions, machine, data and classifier of a study of the post's recipe."
+    assert about["command"] == command
+    assert len(about["date"].split("-")) == 3
+    assert {"python", "numpy", "tensorflow", "keras", "learning_gan"} <= set(about["versions"])
+    assert {"cpu", "cores", "kernel"} <= set(about["machine"])
+    assert about["recipe"] == vars(HyperParameters(epochs=epochs))
+    assert about["data"]["name"] == "mnist" and len(about["data"]["sha256"]) == 64
+    assert about["classifier_sha256"] == CLASSIFIER_SHA256
+    assert about["seeds"] == seeds and about["threads"] == 1
 
 
 def check_baseline(study, seeds, epochs, every):
@@ -39,6 +44,9 @@ def check_baseline(study, seeds, epochs, every):
         assert all(0 <= score[key] <= 1 for key in ("precision", "recall", "coverage", "memorisation"))
     for run in study["runs"]:
         assert [one["epoch"] for one in run["curve"]] == list(range(every, epochs + 1, every))
+    for key in MEASURES:
+        values = [run["generated"][key] for run in study["runs"]]
+        assert study["means"][key]["mean"] == pytest.approx(np.mean(values))
 
 
 def check_parity(study, seeds):
@@ -47,52 +55,131 @@ def check_parity(study, seeds):
     for runs in study["runs"].values():
         assert [run["seed"] for run in runs] == seeds
         assert all(run["frechet"] > 0 and np.isclose(sum(run["histogram"]), 1) for run in runs)
-    assert 0 < study["compared"]["frechet"]["permutation_p"] <= 1
-    assert len(study["compared"]["histogram"]["overlap"]) == 10
+    shares = [[run["histogram"][9] for run in runs] for runs in study["runs"].values()]
+    t = stats.ttest_ind(*shares, equal_var=False).statistic  # NaN where nothing varies, as in the small study
+    assert study["compared"]["share"]["t"] == pytest.approx(np.nan_to_num(t))
+    assert all(0 < study["compared"][name]["p"] <= 1 for name in ("share", "frechet"))
+    assert np.argmax(np.abs(study["raised"]["t"])) == 9 and 0.001 < study["raised"]["p"] < 0.003
 
 
 def run(script, *arguments):
     "Run a study's script in this environment."
     command = [sys.executable, ROOT / script, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# Results
 
 
 def test_baseline():
     study = json.loads((RESULTS / "baseline.json").read_text())
-    check_provenance(study, "make study-scores", epochs=100)
-    check_baseline(study, [0, 1, 2, 3, 4], epochs=100, every=10)
+    check_provenance(study["provenance"], "make study-scores", epochs=100, seeds=list(range(20)))
+    check_baseline(study, list(range(20)), epochs=100, every=10)
 
 
 def test_parity():
     study = json.loads((RESULTS / "parity.json").read_text())
-    check_provenance(study, "make study-parity", epochs=20)
-    check_parity(study, list(range(20)))
+    check_provenance(study["provenance"], "make study-parity", epochs=20, seeds=list(range(100, 130)))
+    check_parity(study, list(range(100, 130)))
+
+
+@pytest.mark.parametrize("folder", [ROOT, ROOT / "nbs", ROOT / "tests"])
+def test_results_are_found_from_any_folder(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert find_results("baseline.json").samefile(RESULTS / "baseline.json")
+    assert load_results("parity")["raised"]["runs"]
+
+
+# Scripts
+
+
+@pytest.fixture
+def whole_mnist():
+    if load_mnist().name != "mnist":
+        pytest.skip("a study of the whole MNIST, which is not here")
 
 
 @pytest.mark.slow
-def test_a_small_baseline(tmp_path):
-    if load_mnist().name != "mnist":
-        pytest.skip("the baseline is a study of the whole MNIST, which is not here")
-    run(
-        "tools/study_scores.py",
-        "--seeds",
-        3,
-        "--epochs",
-        1,
-        "--n",
-        200,
-        "--runs",
-        tmp_path,
-        "--out",
-        tmp_path,
-    )
-    check_baseline(json.loads((tmp_path / "baseline.json").read_text()), [3], epochs=1, every=10)
+def test_a_small_baseline(tmp_path, whole_mnist):
+    small = ["--seeds", 3, 4, "--epochs", 1, "--n", 200, "--runs", tmp_path, "--out", tmp_path]
+    run("tools/study_scores.py", *small)
+    study = json.loads((tmp_path / "baseline.json").read_text())
+    check_provenance(study["provenance"], "make study-scores", epochs=1, seeds=[3, 4])
+    check_baseline(study, [3, 4], epochs=1, every=1)
+    made_by, arrays = read_result(tmp_path / "baseline.npz")
+    assert made_by["arguments"]["seed"] == 3 and arrays["epochs"].tolist() == [1]
 
 
 @pytest.mark.slow
 @pytest.mark.parity
-def test_a_small_comparison(tmp_path):
-    small = ["--seeds", 2, "--epochs", 1, "--batch-size", 1000, "--n", 200, "--data", "embedded"]
+def test_a_small_comparison(tmp_path, whole_mnist):
+    small = ["--seeds", 2, 3, "--epochs", 1, "--batch-size", 1000, "--n", 200]
     run("benchmarks/study_parity.py", *small, "--runs", tmp_path, "--out", tmp_path / "parity.json")
-    check_parity(json.loads((tmp_path / "parity.json").read_text()), [0, 1])
+    check_parity(json.loads((tmp_path / "parity.json").read_text()), [2, 3])
+
+
+# The runner
+
+SLEEPERS = """
+import sys, time
+from learning_gan.studies import Job, run_jobs
+
+def sleep(seconds):
+    time.sleep(seconds)
+    return {}
+
+if __name__ == "__main__":
+    run_jobs([Job(f"{i}.json", sleep, {"seconds": 600}) for i in range(9)], sys.argv[1], workers=2)
+"""
+
+
+def workers_of(parent):
+    "The process ids of the workers that a study has started."
+    children = Path(f"/proc/{parent}/task/{parent}").parent.glob("*/children")
+    return [int(pid) for path in children for pid in path.read_text().split()]
+
+
+@pytest.mark.kill
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+def test_an_interrupted_study_leaves_no_worker_behind(tmp_path):
+    script = tmp_path / "sleepers.py"
+    script.write_text(SLEEPERS)
+    study = subprocess.Popen([sys.executable, script, tmp_path / "study"], stderr=subprocess.DEVNULL)
+    while len(workers := workers_of(study.pid)) < 2:
+        time.sleep(0.05)
+    study.send_signal(signal.SIGINT)
+    assert study.wait(timeout=30) != 0
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    assert len(list((tmp_path / "study").glob("*.json"))) == 0
+
+
+# The race
+
+RACERS = """
+import os, sys, time
+
+name, reply = sys.argv[-1], os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+for i, _ in enumerate(sys.stdin):
+    if name == "talks":
+        print("a line that nobody reads\\n" * 50_000, flush=True)
+    if name == "dies in round 1" and i == 1:
+        if os.fork():
+            sys.exit("out of breath")
+        time.sleep(60)  # a child that keeps the pipe of the dead open
+    print(0.01, file=reply, flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_a_race_outlives_its_contenders(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(TRAIN_SPEED.parent)
+    import train_speed
+
+    racers = tmp_path / "racers.py"
+    racers.write_text(RACERS)
+    monkeypatch.setattr(train_speed, "__file__", str(racers))
+    times = train_speed.race(["talks", "dies in round 1", "runs"], rounds=3)
+    assert {name: len(ms) for name, ms in times.items()} == {"talks": 3, "runs": 3}
+    assert "left out: dies in round 1 (out of breath)" in capsys.readouterr().out
