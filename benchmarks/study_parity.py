@@ -19,7 +19,7 @@ from scipy import stats
 
 from learning_gan.data import load_mnist
 from learning_gan.inputs import epoch_order
-from learning_gan.network import HyperParameters
+from learning_gan.recipe import HyperParameters
 from learning_gan.sampling import sample
 from learning_gan.scorecard import CLASSIFIER_SHA256, RULER_IMAGES, describe, frechet_distance, histogram
 from learning_gan.studies import (
