@@ -273,8 +273,9 @@ def test_sidebar_holds_every_chapter_in_order():
             yield from [entry] if isinstance(entry, str) else names(entry["contents"])
 
     sidebar = yaml.safe_load((ROOT / "nbs" / "sidebar.yml").read_text(encoding="utf-8"))["website"]["sidebar"]
-    chapters = sorted(path.name for path in NOTEBOOKS)
-    assert list(names(sidebar["contents"])) == ["index.ipynb"] + [n for n in chapters if n != "index.ipynb"]
+    listed, book = list(names(sidebar["contents"])), [path.name for path in NOTEBOOKS if path.name < "9"]
+    assert sorted(listed) == sorted(path.name for path in NOTEBOOKS)
+    assert listed[: len(book) + 1] == ["index.ipynb", *book]  # the machine room has an order of its own
 
 
 def test_every_link_and_anchor_resolves(pages, site):
