@@ -218,7 +218,7 @@ def save_thumbnail(picture: bytes, path: Path) -> tuple[int, int]:
 def chapter_code(notebook: dict) -> str:
     "The beginning of a chapter's first function or class of some length, for a chapter without a figure."
     for cell in notebook["cells"]:
-        start = re.search(r"^(?:@.*\n)?(?:def|class) (?:.+\n){4}", cell_text(cell), re.M)
+        start = re.search(r"^(?:@.*\n)?(?:def|class) (?:.*\n){4}", cell_text(cell), re.M)
         if cell["cell_type"] == "code" and start:
             lines = cell_text(cell)[start.start() :].splitlines()[:7]
             return html.escape("\n".join(lines), quote=False)
