@@ -437,15 +437,12 @@ class ScoreEpochs(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.scores = [score for score in self.scores if score["epoch"] <= epoch]  # the rest will come again
-        if epoch and epoch not in [score["epoch"] for score in self.scores]:
-            self._score(epoch)  # the run was killed before this epoch was scored
 
     def on_epoch_end(self, epoch, logs=None):
-        self._score(epoch + 1)
+        if (epoch + 1) % self.every == 0:
+            self._score(epoch + 1)
 
     def _score(self, epoch):
-        if epoch % self.every:
-            return
         images = sample(self.model.generator, self.reference.n, self.reference.seed)
         self.scores.append({"epoch": epoch, **self.reference.measure(images)})
         if self.path:

@@ -153,13 +153,15 @@ def run_jobs(
     folder, running, pool = Path(folder), {}, ThreadPoolExecutor(workers or cores())
     folder.mkdir(parents=True, exist_ok=True)
     missing = [job for job in jobs if not is_done(job, folder)]
+    futures = [pool.submit(_do, job, folder, running) for job in missing]
     try:
-        ended = pool.map(lambda job: _do(job, folder, running), missing)
-        failures = [failure for failure in ended if failure]
+        failures = [failure for future in futures if (failure := future.result())]
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in running.values():
-            process.kill()  # those that an interrupted study leaves behind
+        while not all(future.done() for future in futures):  # interrupted: no worker is left behind
+            for process in list(running.values()):
+                process.kill()
+            time.sleep(0.05)
     if failures:
         raise StudyError("\n".join([f"{len(failures)} of {len(jobs)} jobs in {folder} failed:", *failures]))
     return [read_result(folder / job.name)[1] for job in jobs]

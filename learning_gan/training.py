@@ -13,7 +13,7 @@ import sys
 import numpy as np
 
 from .adversarial import AdversarialModel
-from .backend import keras, own_settings, tf
+from .backend import keras, own_settings, tf, without_retracing_warnings
 from .data import as_dataset
 from .inputs import PROGRESS, epoch_order, latent_block, latents
 from .network import build_networks
@@ -163,15 +163,15 @@ def check_size(
 def _fit(gan, recorder, done, callbacks, block_size):
     "Train the epochs that are still missing."
     minibatches = recorder.minibatches
-    own = [StopWhenDiverged(minibatches.per_epoch, block_size), recorder]
+    first = [StopWhenDiverged(minibatches.per_epoch, block_size)]
     if recorder.verbose and sys.stderr and sys.stderr.isatty():
-        own.insert(0, TerminalBar(minibatches.epochs))
+        first.insert(0, TerminalBar(minibatches.epochs))
     gan.fit(
         minibatches.blocks(done, block_size),
         initial_epoch=done,
         epochs=minibatches.epochs,
         steps_per_epoch=-(-minibatches.per_epoch // block_size),
-        callbacks=[*own, *callbacks],
+        callbacks=[*first, *callbacks, recorder],  # what a callback changes belongs to its epoch
         verbose=0,
     )
 
@@ -182,7 +182,7 @@ def train(
     out: str | os.PathLike,  # the run folder; an unfinished run there is resumed
     seed: int = 0,  # of weights, order and latents; 0 or more
     overwrite: bool = False,  # delete another run in the folder first
-    callbacks: tuple = (),  # Keras callbacks of your own
+    callbacks: tuple = (),  # Keras callbacks of your own, called before an epoch is recorded
     verbose: bool = True,  # print a line an epoch, as the post did
     block_size: int = 50,  # updates in a compiled call; the result does not depend on it
 ) -> np.ndarray:  # the history, a row an epoch, of dtype `HISTORY`
@@ -190,7 +190,8 @@ def train(
     seed, data = check_seed(seed), as_dataset(data)
     check_size(hp, data.image_shape)
     z = latents(seed, 0, N_SAMPLES, hp.z_size, PROGRESS)
-    with own_settings(), open_run(out, run_config(hp, seed, data), overwrite) as run:
+    quiet = without_retracing_warnings()
+    with own_settings(), quiet, open_run(out, run_config(hp, seed, data), overwrite) as run:
         gan, minibatches = build_gan(hp, seed, data.image_shape), Minibatches(data.train.images, hp, seed)
         done = resume(run, gan)
         if verbose and done:

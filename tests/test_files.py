@@ -2,6 +2,7 @@
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -127,3 +128,12 @@ def test_the_command_says_that_the_disk_fails(tmp_path):
         "learning_gan_train: Input/output error (the disk fails: choose another one)\n"
     )
     assert [path.name for path in run.rglob("*") if path.is_file() and path.name != ".lock"] == []
+
+
+def test_threads_that_write_one_file_leave_one_whole_file(tmp_path):
+    path = tmp_path / "note.txt"
+    contents = [bytes([65 + i]) * 100_000 for i in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda content: [write(path, content) for _ in range(25)], contents))
+    assert path.read_bytes() in contents
+    assert list(tmp_path.iterdir()) == [path]

@@ -150,7 +150,6 @@ def test_an_interrupted_study_leaves_no_worker_behind(tmp_path):
     study = subprocess.Popen([sys.executable, script, tmp_path / "study"], stderr=subprocess.DEVNULL)
     while len(workers := workers_of(study.pid)) < 2:
         time.sleep(0.05)
-    time.sleep(1)  # both are known to the runner, too
     study.send_signal(signal.SIGINT)
     assert study.wait(timeout=30) != 0
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
