@@ -235,7 +235,7 @@ def test_search_leads_to_what_was_sought(browser, address, language, word):
         return false }"""
     with tab(browser, address, f"index.html?lang={language}") as opened:
         opened.locator("#quarto-search input").fill(word)
-        result = opened.locator("a.search-result").first
+        result = opened.locator("a.search-result, a.search-result-link").first
         result.wait_for()
         assert " / " not in result.locator(".search-result-title").inner_text(), "titles follow the switch"
         result.click()

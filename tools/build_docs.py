@@ -7,10 +7,7 @@ out what a page would fetch from elsewhere.
 """
 
 import argparse
-import base64
-import hashlib
 import html
-import io
 import json
 import os
 import re
@@ -27,15 +24,10 @@ from finish_site import function_spaces, page_name
 from nbdev.config import get_config
 from nbdev.quarto import nbdev_sidebar, refresh_quarto_yml
 from nbdev.serve import proc_nbs
-from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-QUARTO_ONLY = ("html-math-method", "respect-user-color-scheme")  # of _quarto.yml; see there
-DATA_URI = re.compile(
-    r'<img\b(?P<before>[^>]*?) src="data:image/(?P<kind>\w+);base64,(?P<data>[^"]+)"(?P<after>[^>]*)>'
-)
+QUARTO_ONLY = ("html-math-method", "respect-user-color-scheme", "toc-expand")  # of _quarto.yml; see there
 MATH = re.compile(r'<span class="math (inline|display)">\\[(\[](.*?)\\[)\]]</span>', re.S)
-FROM_ELSEWHERE = re.compile(r'<(?:link|script)\b[^>]*(?:href|src)="https://[^"]*"[^>]*>(?:</script>)?')
 
 
 def process() -> Path:
@@ -70,55 +62,6 @@ def stage(processed: Path, target: Path) -> None:
     sidebar.write_text(
         numbered.sub(lambda m: names[m[1]], sidebar.read_text(encoding="utf-8")), encoding="utf-8"
     )
-
-
-def digest(data: bytes) -> str:
-    "A key for a picture."
-    return hashlib.sha256(data).hexdigest()
-
-
-def drawn_sizes(notebook: Path) -> dict[str, tuple[int, int]]:
-    "The size in CSS pixels of each picture of a notebook that says it: figures are saved at twice that."
-    sizes = {}
-    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
-        for output in cell.get("outputs", []):
-            size = output.get("metadata", {}).get("image/png", {})
-            if "image/png" in output.get("data", {}) and "width" in size:
-                data = base64.b64decode("".join(output["data"]["image/png"]))
-                sizes[digest(data)] = (size["width"], size["height"])
-    return sizes
-
-
-def size_attributes(data: bytes, given: str, drawn: tuple[int, int] | None) -> str:
-    "The width and height that a picture's tag lacks, so that the page keeps room for it before it is loaded."
-    if "height=" in given:
-        return ""
-    with Image.open(io.BytesIO(data)) as image:
-        width, height = drawn or image.size
-    if asked := re.search(r'width="(\d+)"', given):
-        return f' height="{round(int(asked[1]) * height / width)}"'
-    return f' width="{width}" height="{height}"'
-
-
-def pictures_in_files(text: str, page: Path, sizes: dict[str, tuple[int, int]]) -> str:
-    "Replace each picture that is written into the page by a link to the file that the page's Markdown copy uses."
-    folder = page.parent / f"{page.stem}_files"
-    known = {digest(path.read_bytes()): path for path in folder.glob("*")}
-
-    def link(match: re.Match) -> str:
-        data = base64.b64decode(match["data"])
-        key = digest(data)
-        if key not in known:
-            folder.mkdir(exist_ok=True)
-            known[key] = folder / f"{page.stem}-{key[:12]}.{match['kind']}"
-            known[key].write_bytes(data)
-        given = match["before"] + match["after"]
-        alt = "" if 'alt="' in given else ' alt=""'
-        size = size_attributes(data, given, sizes.get(key))
-        path = known[key].relative_to(page.parent).as_posix()
-        return f'<img{match["before"]} src="{path}"{alt}{size} loading="lazy"{match["after"]}>'
-
-    return DATA_URI.sub(link, text)
 
 
 def mathml(formulas: list[tuple[str, str]]) -> dict[tuple[str, str], str]:
@@ -157,10 +100,8 @@ def build_with_smalldocs(processed: Path) -> list[str]:
             sorted({formula(match) for text in pages.values() for match in MATH.finditer(text)})
         )
         for page, text in pages.items():
-            source = target / f"{page.stem}.ipynb"
-            sizes = drawn_sizes(source) if source.exists() else {}
-            text = MATH.sub(lambda match: formulas[formula(match)], pictures_in_files(text, page, sizes))
-            page.write_text(accessible(FROM_ELSEWHERE.sub("", text)), encoding="utf-8")
+            text = MATH.sub(lambda match: formulas[formula(match)], text)
+            page.write_text(accessible(text), encoding="utf-8")
         replace(site.out, processed / "_docs")
     return [
         w

@@ -7,6 +7,7 @@ chapters on the home page with a picture from each.
 
 import base64
 import configparser
+import hashlib
 import html
 import io
 import json
@@ -23,6 +24,13 @@ NOTEBOOKS = ROOT / "nbs"
 HANGUL = re.compile("[가-힣]")
 WORDS_A_MINUTE = 230  # silent reading of non-fiction: 238 in English, 226 in Korean (Brysbaert 2019, table 3)
 THUMBNAIL = (480, 300)  # at most, in pixels
+DATA_URI = re.compile(
+    r'<img\b(?P<before>[^>]*?) src="data:image/(?P<kind>\w+);base64,(?P<data>[^"]+)"(?P<after>[^>]*)>'
+)
+FROM_ELSEWHERE = re.compile(
+    r'<(?:link|script)\b[^>]*(?:href|src)="https://[^"]*"[^>]*>(?:</script>)?'
+    r"|<script type=\"application/javascript\">define\('jquery'.*?</script>"
+)
 
 # Where both languages stand on one line, and what encloses them in both builders.
 PAIRS = [
@@ -47,6 +55,17 @@ def settings() -> dict[str, str]:
     parser = configparser.ConfigParser(delimiters=["="])
     parser.read(ROOT / "settings.ini", encoding="utf-8")
     return dict(parser["DEFAULT"])
+
+
+def address(config: dict[str, str]) -> str:
+    "Where the site is published."
+    place = config["doc_host"] + config["doc_baseurl"]
+    return place.replace("%(user)s", config["user"]).replace("%(repo)s", config["repo"])
+
+
+def reading_order() -> list[str]:
+    "The notebooks as the sidebar lists them."
+    return re.findall(r"^ *- (\w+\.ipynb)", (NOTEBOOKS / "sidebar.yml").read_text(encoding="utf-8"), re.M)
 
 
 def page_name(notebook: str) -> str:
@@ -188,6 +207,151 @@ def chapter_tools(name: str, notebook: dict, config: dict[str, str]) -> str:
     )
 
 
+def size_attributes(data: bytes, given: str, drawn: tuple[int, int] | None) -> str:
+    "The width and height that a picture's tag lacks, so that the page keeps room for it before it is loaded."
+    if "height=" in given:
+        return ""
+    with Image.open(io.BytesIO(data)) as image:
+        width, height = drawn or image.size
+    if asked := re.search(r'width="(\d+)"', given):
+        return f' height="{round(int(asked[1]) * height / width)}"'
+    return f' width="{width}" height="{height}"'
+
+
+def digest(data: bytes) -> str:
+    "A key for a picture."
+    return hashlib.sha256(data).hexdigest()
+
+
+def drawn_sizes(notebook: dict) -> dict[str, tuple[int, int]]:
+    "The size in CSS pixels of each picture of a notebook that says it: figures are saved at twice that."
+    sizes = {}
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            size = output.get("metadata", {}).get("image/png", {})
+            if "image/png" in output.get("data", {}) and "width" in size:
+                data = base64.b64decode("".join(output["data"]["image/png"]))
+                sizes[digest(data)] = (size["width"], size["height"])
+    return sizes
+
+
+def pictures_in_files(text: str, page: Path, sizes: dict[str, tuple[int, int]]) -> str:
+    "Replace each picture that is written into the page by a link to a file."
+    folder = page.parent / f"{page.stem}_files"
+    known = {digest(path.read_bytes()): path for path in folder.rglob("*") if path.is_file()}
+
+    def link(match: re.Match) -> str:
+        data = base64.b64decode(match["data"])
+        key = digest(data)
+        if key not in known:
+            folder.mkdir(exist_ok=True)
+            known[key] = folder / f"{page.stem}-{key[:12]}.{match['kind']}"
+            known[key].write_bytes(data)
+        given = match["before"] + match["after"]
+        alt = "" if 'alt="' in given else ' alt=""'
+        size = size_attributes(data, given, sizes.get(key))
+        path = known[key].relative_to(page.parent).as_posix()
+        return f'<img{match["before"]} src="{path}"{alt}{size} loading="lazy"{match["after"]}>'
+
+    return DATA_URI.sub(link, text)
+
+
+def sized_pictures(text: str, out: Path) -> str:
+    "Give a picture in a file the width and height that its tag lacks."
+
+    def size(match: re.Match) -> str:
+        return f"<img{size_attributes((out / match['path']).read_bytes(), match[0], None)}{match[0][4:]}"
+
+    return re.sub(r'<img\b[^>]*src="(?P<path>[\w.-]+_files/[^"]+)"[^>]*>', size, text)
+
+
+def name_headings(text: str) -> str:
+    "Mark the headings that are names of the package."
+    return re.sub(r'(<h3\b[^>]*class=")(anchored"[^>]*>[A-Za-z_][\w.]*</h3>)', r"\1api-name \2", text)
+
+
+def card(text: str, site: str) -> str:
+    "Let every page be shared with the card of the site: Quarto takes the first picture, transparent or inlined."
+    kinds = r'<meta (?:property|name)="(?:og|twitter):image'
+    text = re.sub(rf'{kinds}(?::alt|[:-]height|[:-]width)" content="[^"]*">\n?', "", text)
+    return re.sub(rf'({kinds}" content=")[^"]*', rf"\g<1>{site}/assets/card.png", text)
+
+
+def said(output: dict) -> str:
+    "What an output says in words."
+    data = output.get("data", {})
+    if "text/markdown" in data:
+        return "".join(data["text/markdown"])
+    text = "".join(output.get("text", "" if "image/png" in data else data.get("text/plain", "")))
+    return f"```\n{text.rstrip()}\n```" if text.strip() else ""
+
+
+def markdown_copy(notebook: dict, pages: dict[str, str], site: str) -> str:
+    "A chapter as Markdown, for programs that read: prose, code, what it prints, and what its figures show."
+    parts = []
+    for cell in notebook["cells"]:
+        text = cell_text(cell).strip()
+        if cell["cell_type"] == "markdown":
+            parts.append(text)
+        elif cell["cell_type"] == "code" and shown(cell):
+            code = re.sub(r"^#\|.*\n", "", text, flags=re.M)
+            parts += [f"```python\n{code}\n```", *map(said, cell["outputs"])]
+            parts += [f"({alt})" for alt in re.findall(r'^#\| fig-alt: "(.*)"', text, re.M)]
+    linked = re.compile(r"\]\((" + "|".join(map(re.escape, pages)) + r")\b")
+    return linked.sub(lambda m: f"]({site}/{pages[m[1]]}", "\n\n".join(filter(None, parts))) + "\n"
+
+
+def markdown_copies(
+    out: Path, names: dict[str, str], notebooks: dict[str, dict], config: dict[str, str]
+) -> None:
+    "Write every chapter's Markdown copy, and llms.txt, which lists them in reading order."
+    for made_by_quarto in out.glob("*.llms.md"):
+        made_by_quarto.unlink()
+    site, pages = address(config), {name: page for page, name in names.items()}
+    lines = [f"# {config['title']}", "", f"> {config['description']}", "", "## Pages", ""]
+    for page, notebook in notebooks.items():
+        copy = out / page.replace(".html", ".llms.md")
+        text = markdown_copy(notebook, pages, site)
+        copy.write_text(text, encoding="utf-8")
+        lines.append(f"- [{re.search('^# (.*)$', text, re.M)[1]}]({site}/{copy.name})")
+    (out / "llms.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+NOT_FOUND = """<h1>없는 쪽입니다 / No such page</h1>
+<div lang="ko"><p>주소가 바뀌었거나 잘못 적혔습니다. <a href="index.html">첫 쪽</a>에 모든 장이 있습니다.</p></div>
+<div lang="en"><p>The address has changed or is mistyped. <a href="index.html">The home page</a> lists all chapters.</p></div>"""
+
+
+def not_found(home: str, config: dict[str, str]) -> str:
+    "The page for an address that leads nowhere, at whatever depth: the home page's frame with other words."
+    text = re.sub(
+        r"(<main\b[^>]*>).*(</main>)", lambda m: m[1] + mark_languages(NOT_FOUND) + m[2], home, flags=re.S
+    )
+    return text.replace(
+        "<head>", f'<head>\n<base href="{config["doc_baseurl"].replace("%(repo)s", config["repo"])}/">', 1
+    )
+
+
+def number_title(text: str, number: int) -> str:
+    "Put a chapter's number before its title."
+    return re.sub(
+        r'(<h1 class="title[^>]*>)', rf'\g<1><span class="chapter-number">{number}</span> ', text, count=1
+    )
+
+
+def number_chapters(text: str, numbers: dict[str, int]) -> str:
+    "Number the chapters as the reader meets them, in the sidebar and on the home page's cards."
+
+    def numbered(match: re.Match) -> str:
+        number = numbers.get(match["page"])
+        return match[0] + (f'<span class="chapter-number">{number}</span> ' if number else "")
+
+    link = r'href="(?:\./)?(?P<page>[\w.-]+\.html)"'
+    in_sidebar = rf'<a {link} class="sidebar-item-text[^>]*>\s*<span class="menu-text">'
+    on_card = rf'<a class="chapter-card" {link}>.*?<span class="chapter-title">'
+    return re.sub(on_card, numbered, re.sub(in_sidebar, numbered, text), flags=re.S)
+
+
 def under_title(text: str, addition: str) -> str:
     "Put `addition` at the end of the page's title block."
     block = re.search(r'<header id="title-block-header".*?</header>', text, re.S)
@@ -287,10 +451,9 @@ def number_source_links(text: str, name: str) -> str:
 def finish(out: Path) -> None:
     "Finish every page in the folder `out`."
     config = settings()
-    site = config["doc_host"].replace("%(user)s", config["user"]) + config["doc_baseurl"].replace(
-        "%(repo)s", config["repo"]
-    )
-    names = {page_name(path.name): path.name for path in sorted(NOTEBOOKS.glob("*.ipynb"))}
+    site = address(config)
+    names = {page_name(name): name for name in reading_order()}
+    numbers = {page: number for number, page in enumerate(names) if number}  # the home page has none
     notebooks = {
         page: json.loads((NOTEBOOKS / name).read_text(encoding="utf-8")) for page, name in names.items()
     }
@@ -304,13 +467,18 @@ def finish(out: Path) -> None:
         shutil.copy(NOTEBOOKS / name, out / "notebooks" / name)
         text = local_links(tidy_signatures(path.read_text(encoding="utf-8")), site)
         text = mark_languages(mark_code(translate(text)))
-        text = function_spaces(number_source_links(text, name))
+        text = name_headings(function_spaces(number_source_links(text, name)))
+        text = pictures_in_files(FROM_ELSEWHERE.sub("", text), path, drawn_sizes(notebooks[page]))
+        text = card(sized_pictures(text, out), site)
         if page == "index.html":
             text = chapter_map(text, out, notebooks)
+            (out / "404.html").write_text(not_found(number_chapters(text, numbers), config), encoding="utf-8")
         else:
             text = describe(text, about.get(page))
             text = under_title(text, chapter_tools(name, notebooks[page], config))
-        path.write_text(text, encoding="utf-8")
+            text = number_title(text, numbers[page])
+        path.write_text(number_chapters(text, numbers), encoding="utf-8")
+    markdown_copies(out, names, notebooks, config)
 
 
 if __name__ == "__main__":
