@@ -28,16 +28,20 @@ from .runs import read_config
 from .sampling import load_generator, sample
 
 # %% ../nbs/20_scorecard.ipynb #474771bc
+def _check_shape(shape):
+    "Refuse what is not of MNIST's size, by its shape."
+    if shape[1:] not in [(784,), (28, 28), (28, 28, 1)]:
+        raise ValueError(
+            f"the scorecard's ruler is for MNIST's 28x28 images, and these have the shape {shape}"
+        )
+
+
 def check_images(
     images,  # [n, 784], [n, 28, 28] or [n, 28, 28, 1]: floating in [-1, 1] or uint8 in 0–255
     least: int = 1,  # how many images are needed
 ) -> np.ndarray:  # float32 [n, 784] in [-1, 1]; raises `ValueError` that says what to do
     "Make sure that `images` can be scored, and scale them if they are bytes."
-    shape = np.shape(images)
-    if shape[1:] not in [(784,), (28, 28), (28, 28, 1)]:
-        raise ValueError(
-            f"the scorecard's ruler is for MNIST's 28x28 images, and these have the shape {shape}"
-        )
+    _check_shape(np.shape(images))
     if len(images) < least:
         raise ValueError(f"{len(images)} images are too few: this needs at least {least}")
     return to_unit_range(as_images(images)).reshape(-1, 784)
@@ -297,8 +301,11 @@ def _unseen(data, n):
 
 
 def _check_n(n, data):
-    "Refuse an `n` that is too small for the measures or larger than the data."
+    "Refuse data that the ruler is not for, and an `n` too small for the measures or larger than the data."
+    _check_shape(data.train.images.shape)
     most = min(len(data.test), len(data.train))
+    if most < 20:
+        raise ValueError(f"the data '{data.name}' has {most} test images to score against: 20 are needed")
     if not 20 <= n <= most:
         raise ValueError(
             f"n is {n}, but with the data '{data.name}' the scorecard needs 20 to {most:,} images"

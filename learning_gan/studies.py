@@ -25,6 +25,7 @@ from importlib import metadata
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 
@@ -126,11 +127,13 @@ def _why(code, log):
     return f"ended by signal {-code}" if code < 0 else (said or [f"exit status {code}"])[-1]
 
 
-def _do(job, folder, running):
+def _do(job, folder, running, stopped):
     "Have a job done; why it failed, or None."
     log, start = folder / f"{job.name}.log", time.monotonic()
     with log.open("wb") as file:
         running[job.name] = process = _start(job, folder, file)
+        if stopped.is_set():  # between the start and the line above
+            process.kill()
         code = process.wait()
     failure = f"{job.name}: {_why(code, log)} (see {log.name})" if code else None
     print(failure or f"{job.name}: {time.monotonic() - start:.0f} s", flush=True)
@@ -150,18 +153,18 @@ def run_jobs(
     workers: int | None = None,  # at most so many at a time; None for one a core
 ) -> list:  # the results, in the order of the jobs; raises `StudyError` after all others are done
     "Do what is missing of a study, a single-threaded process a job, side by side."
-    folder, running, pool = Path(folder), {}, ThreadPoolExecutor(workers or cores())
+    folder, running, stopped = Path(folder), {}, Event()
     folder.mkdir(parents=True, exist_ok=True)
     missing = [job for job in jobs if not is_done(job, folder)]
-    futures = [pool.submit(_do, job, folder, running) for job in missing]
+    pool = ThreadPoolExecutor(workers or cores())
     try:
+        futures = [pool.submit(_do, job, folder, running, stopped) for job in missing]
         failures = [failure for future in futures if (failure := future.result())]
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        while not all(future.done() for future in futures):  # interrupted: no worker is left behind
-            for process in list(running.values()):
-                process.kill()
-            time.sleep(0.05)
+        stopped.set()
+        for process in list(running.values()):
+            process.kill()  # an interrupted study leaves no worker behind
+        pool.shutdown(cancel_futures=True)
     if failures:
         raise StudyError("\n".join([f"{len(failures)} of {len(jobs)} jobs in {folder} failed:", *failures]))
     return [read_result(folder / job.name)[1] for job in jobs]
