@@ -7,6 +7,7 @@ __all__ = ['quiet_stderr', 'check_backend', 'own_settings', 'without_retracing_w
 
 # %% ../nbs/92_backend.ipynb #b946cfe4
 import os
+import tempfile
 from contextlib import contextmanager
 
 # %% ../nbs/92_backend.ipynb #c48c4547
@@ -51,8 +52,11 @@ def _environment(**variables):
             os.environ.pop(name, None)
 
 
+_settings = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+if os.path.expanduser("~") == "~":  # a user without a home: TensorFlow would make a folder of that name
+    _settings["KERAS_HOME"] = os.path.join(tempfile.gettempdir(), ".keras")
 check_backend(os.environ.get("KERAS_BACKEND", "tensorflow"))  # before another one is looked for
-with _environment(KERAS_BACKEND="tensorflow", TF_CPP_MIN_LOG_LEVEL="3"), quiet_stderr():
+with _environment(**_settings), quiet_stderr():
     import keras
     import tensorflow as tf
 

@@ -163,15 +163,15 @@ def check_size(
 def _fit(gan, recorder, done, callbacks, block_size):
     "Train the epochs that are still missing."
     minibatches = recorder.minibatches
-    first = [StopWhenDiverged(minibatches.per_epoch, block_size)]
-    if recorder.verbose and sys.stderr and sys.stderr.isatty():
-        first.insert(0, TerminalBar(minibatches.epochs))
+    on_terminal = recorder.verbose and sys.stderr and sys.stderr.isatty()
+    bar = [TerminalBar(minibatches.epochs)] if on_terminal else []
+    stop = StopWhenDiverged(minibatches.per_epoch, block_size)
     gan.fit(
         minibatches.blocks(done, block_size),
         initial_epoch=done,
         epochs=minibatches.epochs,
         steps_per_epoch=-(-minibatches.per_epoch // block_size),
-        callbacks=[*first, *callbacks, recorder],  # what a callback changes belongs to its epoch
+        callbacks=[*bar, stop, *callbacks, recorder],  # what a callback changes belongs to its epoch
         verbose=0,
     )
 

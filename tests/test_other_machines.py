@@ -100,9 +100,11 @@ train_command(sys.argv[1:])
 @pytest.mark.skipif(os.name != "posix", reason="needs a list of users")
 def test_a_user_whom_the_system_does_not_know_can_train(bare_env, tmp_path):
     env = {name: value for name, value in bare_env.items() if name not in ("HOME", "USER", "LOGNAME")}
-    command = [sys.executable, "-c", NOBODY, "--out", tmp_path / "run", *SMALL]
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+    command, here = [sys.executable, "-c", NOBODY, "--out", "run", *SMALL], tmp_path / "here"
+    here.mkdir()
+    done = subprocess.run(command, env=env, cwd=here, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
+    assert [path.name for path in here.iterdir()] == ["run"]  # and no folder named ~
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch", "nonsense"])

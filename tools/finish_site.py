@@ -16,6 +16,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from PIL import Image
 
@@ -305,8 +306,6 @@ def markdown_copies(
     out: Path, names: dict[str, str], notebooks: dict[str, dict], config: dict[str, str]
 ) -> None:
     "Write every chapter's Markdown copy, and llms.txt, which lists them in reading order."
-    for made_by_quarto in out.glob("*.llms.md"):
-        made_by_quarto.unlink()
     site, pages = address(config), {name: page for page, name in names.items()}
     lines = [f"# {config['title']}", "", f"> {config['description']}", "", "## Pages", ""]
     for page, notebook in notebooks.items():
@@ -327,9 +326,7 @@ def not_found(home: str, config: dict[str, str]) -> str:
     text = re.sub(
         r"(<main\b[^>]*>).*(</main>)", lambda m: m[1] + mark_languages(NOT_FOUND) + m[2], home, flags=re.S
     )
-    return text.replace(
-        "<head>", f'<head>\n<base href="{config["doc_baseurl"].replace("%(repo)s", config["repo"])}/">', 1
-    )
+    return text.replace("<head>", f'<head>\n<base href="{urlsplit(address(config)).path}/">', 1)
 
 
 def number_title(text: str, number: int) -> str:
