@@ -35,7 +35,7 @@ train: $(RUNTIME) ## from nothing to a picture of new digits: install what that 
 .PHONY: test
 test: lint ## lint, then run every chapter and every test
 	$(BIN)/nbdev_test --n_workers 2 --timing
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .PHONY: lint
 lint: $(DEV) ## style of notebooks and code, dead names in the package; notebooks clean, package equal to their export

@@ -26,10 +26,9 @@ def small_convolutions(hp, image_shape, seed):
     x = layers.Dense(height * width // 16 * hp.g_hidden_size, kernel_initializer=kernel(), name="seeds")(z)
     x = layers.Reshape((height // 4, width // 4, hp.g_hidden_size), name="grid")(x)
     x = layers.ReLU(name="relu")(layers.BatchNormalization(name="norm")(x))
-    x = layers.UpSampling2D(4, name="grow")(x)
-    x = layers.Conv2D(
-        channels, 3, padding="same", activation="tanh", kernel_initializer=kernel(), name="images"
-    )(x)
+    x = layers.Conv2DTranspose(channels, 4, 4, activation="tanh", kernel_initializer=kernel(), name="images")(
+        x
+    )
     image = keras.Input(image_shape, name="input_real")
     y = layers.Conv2D(hp.d_hidden_size, 4, 4, kernel_initializer=kernel(), name="down")(image)
     y = layers.Flatten(name="flat")(
