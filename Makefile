@@ -75,6 +75,10 @@ classifier: $(DEV) ## train the scorecard's classifier anew (a new ruler: see to
 study-scores: $(DEV) ## train and score several seeds of the recipe, for the baseline of chapter 20
 	$(BIN)/python tools/study_scores.py
 
+.PHONY: study-recipes
+study-recipes: $(DEV) ## train and score several seeds of each other recipe, for chapters 30 and 31
+	$(BIN)/python tools/study_recipes.py
+
 .PHONY: study-parity
 study-parity: $(DEV) ## train several seeds with the graph of 2017 and with ours, for the comparison of chapter 21
 	$(BIN)/python benchmarks/study_parity.py

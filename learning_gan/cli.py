@@ -116,6 +116,8 @@ def sample_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=home_path, required=True, help="PNG file to write")
     parser.add_argument("--n", type=int, default=16, help="how many images (16)")
     parser.add_argument("--seed", type=int, default=0, help="of the latents (0)")
+    parser.add_argument("--digit", type=int, help="which one, of a generator that is told (each in turn)")
+    parser.add_argument("--average", action="store_true", help="use the average of the generator's weights")
     parser.add_argument(
         "--npz", type=home_path, help="also write `samples`, float32 [n, …] in [-1, 1], to this file"
     )
@@ -134,7 +136,7 @@ def sample_command(
         from learning_gan.sampling import load_generator, sample
         from learning_gan.viewing import contact_sheet
 
-        images = sample(load_generator(args.run), args.n, args.seed)
+        images = sample(load_generator(args.run, args.average), args.n, args.seed, args.digit)
         interrupts.check()
         with atomic_path(args.out) as temporary:
             Image.fromarray(contact_sheet(images, columns=math.ceil(args.n**0.5))).save(temporary)
@@ -152,6 +154,7 @@ def score_parser() -> argparse.ArgumentParser:
         "--n", type=int, default=10_000, help="images on each side; fewer where the data has fewer (10000)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of latents, shuffles and noise (0)")
+    parser.add_argument("--average", action="store_true", help="score the average of the generator's weights")
     parser.add_argument("--json", type=home_path, help="also write the score to this file")
     parser.add_argument("--data_dir", type=home_path, help="folder of the four IDX files of MNIST")
     return parser
@@ -164,7 +167,7 @@ def score_command(
     with _command(score_parser(), argv) as (args, interrupts):
         from learning_gan.scorecard import save_score, score_run, score_table
 
-        score = score_run(args.run, args.n, args.seed, args.data_dir)
+        score = score_run(args.run, args.n, args.seed, args.data_dir, args.average)
         interrupts.check()
         if args.json:
             save_score(score, args.json)

@@ -20,7 +20,12 @@ from .runs import IDENTITY, RunError, read_config, sample_files, write_config
 # %% ../nbs/912_opening.ipynb #407cc4df
 FOLDERS = ("checkpoints", "samples")
 PICTURES = ("losses.png", "samples.png", "epochs.png", "training.gif")
-RESULTS = ("generator.keras", "samples.npz", *PICTURES)  # what the end of a command leaves
+RESULTS = (
+    "generator.keras",
+    "generator_average.keras",
+    "samples.npz",
+    *PICTURES,
+)  # what the end of a command leaves
 
 
 def _clear(run):

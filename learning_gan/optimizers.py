@@ -14,10 +14,13 @@ from .backend import keras
 def model_optimizers(
     learning_rate: float = 0.002,  # step size of both
     beta_1: float = 0.9,  # decay of the mean of gradients, in [0, 1)
+    average: float = 0.0,  # decay of the mean of the generator's weights, in [0, 1); 0 keeps none
 ) -> tuple[keras.optimizers.Optimizer, keras.optimizers.Optimizer]:  # (d_optimizer, g_optimizer)
     "One Adam for each network (Kingma and Ba 2015), with TensorFlow 1's epsilon, and betas as float32 holds them."
     betas = {"beta_1": float(np.float32(beta_1)), "beta_2": float(np.float32(0.999))}
-    return tuple(keras.optimizers.Adam(learning_rate, epsilon=1e-8, **betas) for _ in range(2))
+    kept = {"use_ema": True, "ema_momentum": average} if average else {}
+    settings = dict(learning_rate=learning_rate, epsilon=1e-8, **betas)
+    return keras.optimizers.Adam(**settings), keras.optimizers.Adam(**settings, **kept)
 
 # %% ../nbs/16_optimizers.ipynb #aca3458c
 class OptimizerPair:

@@ -42,7 +42,12 @@ def check_number(
     return int(value) if whole else float(value)
 
 # %% ../nbs/14_hyperparameters.ipynb #3a7c140f
-ARCHITECTURES = Registry("architecture", mlp="learning_gan.network:mlp")
+ARCHITECTURES = Registry(
+    "architecture",
+    mlp="learning_gan.network:mlp",
+    dcgan="learning_gan.dcgan:dcgan",
+    conditional="learning_gan.conditional:conditional",
+)
 LOSSES = Registry("loss", non_saturating="learning_gan.losses:NON_SATURATING")
 
 
@@ -63,12 +68,20 @@ class HyperParameters:
     loss: str = choice("non_saturating", LOSSES, "what the two networks minimise")
     input_size: int = number(784, 1, 10_000, "pixels of an image")
     z_size: int = number(100, 1, 10_000, "length of a latent vector")
-    g_hidden_size: int = number(128, 1, 10_000, "width of the generator's hidden layer")
-    d_hidden_size: int = number(128, 1, 10_000, "width of the discriminator's hidden layer")
+    g_hidden_size: int = number(
+        128, 1, 10_000, "units of the generator's hidden layer, or filters of its last"
+    )
+    d_hidden_size: int = number(
+        128, 1, 10_000, "units of the discriminator's hidden layer, or filters of its first"
+    )
+    classes: int = number(10, 2, 1_000, "kinds of label, for networks that are told them")
     alpha: float = number(0.01, 0.0, 1.0, "slope of Leaky ReLU for negative values")
     smooth: float = number(0.1, 0.0, 0.5, "label smoothing: real images are labelled 1 - smooth")
     learning_rate: float = number(0.002, 1e-8, 1.0, "of both Adams")
     beta_1: float = number(0.9, 0.0, 0.9999, "first-moment decay of both Adams")
+    average: float = number(
+        0.0, 0.0, 0.99999, "decay of the average of the generator's weights; 0: none is kept"
+    )
     batch_size: int = number(100, 1, EPOCH_IMAGES, "images of a minibatch")
     epochs: int = number(100, 1, 10_000, f"each of {EPOCH_IMAGES:,} images")
 
@@ -87,7 +100,16 @@ class HyperParameters:
         return EPOCH_IMAGES // self.batch_size
 
 # %% ../nbs/14_hyperparameters.ipynb #1443000f
-RECIPES = Registry("recipe", post={})  # what differs from the post's, by name
+_DCGAN = dict(
+    g_hidden_size=32, d_hidden_size=32, alpha=0.2, learning_rate=5e-4, beta_1=0.5, average=0.999, epochs=12
+)
+RECIPES = Registry(
+    "recipe",
+    post={},
+    tuned=dict(beta_1=0.5, average=0.999, epochs=20),
+    dcgan=dict(architecture="dcgan", **_DCGAN),
+    digits=dict(architecture="conditional", **_DCGAN),
+)  # what differs from the post's, by name
 
 
 def recipe(

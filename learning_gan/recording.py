@@ -93,7 +93,7 @@ class Recorder(keras.callbacks.Callback):
         self._thread, self._pending = ThreadPoolExecutor(max_workers=1), None
 
     def on_epoch_end(self, epoch, logs=None):
-        d_loss, g_loss, samples = self.model.report(*self.minibatches.last(epoch), self.z)
+        d_loss, g_loss, samples = self.model.report(sample_z=self.z, **self.minibatches.last(epoch))
         losses = tuple(map(float, (d_loss, g_loss, logs["d_loss"], logs["g_loss"])))
         if not np.isfinite(losses).all():
             raise TrainingDiverged(self.minibatches.per_epoch * (epoch + 1), epoch)
@@ -161,11 +161,13 @@ def write_results(
     gan,  # the `GAN` of the run; left in the state of the last checkpoint
     z,  # [N_SAMPLES, z_size], of the samples
 ) -> None:
-    "Write `samples.npz` and `generator.keras`, once an epoch has ended."
+    "Write `samples.npz`, `generator.keras` and, if one is kept, its average, once an epoch has ended."
     if restore(run, gan):
         with atomic_path(Path(run) / "samples.npz") as temporary:
             np.savez(temporary, samples=read_samples(run), z=z)
         _save_generator(Path(run) / "generator.keras", gan.generator)
+        if gan.averages:
+            _save_generator(Path(run) / "generator_average.keras", gan.averaged_generator())
 
 # %% ../nbs/99_recording.ipynb #6dffd1a9
 def progress_bar(

@@ -92,7 +92,7 @@ def _parse_config(text):
         raise ValueError(f"it does not name {', '.join(IDENTITY)}")
     if config.get("format") != FORMAT:
         raise ValueError(f"another version of learning_gan wrote it, this one reads format {FORMAT}")
-    HyperParameters(**config["recipe"])
+    config["recipe"] = asdict(HyperParameters(**config["recipe"]))  # what was not known then has its default
     check_seed(config["seed"])
     _check_data(config["data"])
     return config

@@ -11,10 +11,11 @@ from numbers import Integral
 
 import numpy as np
 
-from .adversarial import by_path
+from .adversarial import average_of, by_path
 from .backend import keras, tf
 from .checkpoints import load_checkpoint, size_of
 from .inputs import SAMPLE, latents
+from .labels import classes_of, labels_in_turn, with_labels
 from .network import build_networks
 from .recipe import HyperParameters, check_seed
 from .runs import RunError, read_config
@@ -22,11 +23,19 @@ from .runs import RunError, read_config
 # %% ../nbs/19_sampling.ipynb #d4a1b702
 def load_generator(
     run: str | os.PathLike,  # a run folder, finished or not
-) -> keras.Model:  # from z [batch, z_size] to images; raises `RunError`
+    average: bool = False,  # with the average of its weights, which a recipe with `average` keeps
+) -> keras.Model:  # from z [batch, z_size], or [z, one-hot labels], to images; raises `RunError`
     "Restore the generator of a run as it was after its last finished epoch."
     config = read_config(run)
+    if average and not config["recipe"]["average"]:
+        raise RunError(
+            f"{run} keeps no average of its weights: train with --recipe tuned, or --average 0.999"
+        )
     networks = build_networks(HyperParameters(**config["recipe"]), image_shape=config["data"]["image_shape"])
     variables = by_path("generator", networks[0].variables)
+    if average:
+        moved = {f"generator/{v.path}": average_of(v) for v in networks[0].trainable_variables}
+        variables = {moved.get(name, name): v for name, v in variables.items()}
     most = 4 * size_of(
         [v for network in networks for v in network.variables]
     )  # with all of the optimizers' memory
@@ -54,13 +63,16 @@ def sample(
     generator: keras.Model,  # from z [batch, z_size] to images, as from `load_generator`
     n: int,  # how many images, 1 to `MOST_SAMPLES`
     seed: int = 0,  # of z, 0 or more
-) -> np.ndarray:  # float32 [n, …] in [-1, 1]; raises `ValueError` for an n or a seed out of range
+    digit: int | None = None,  # which one, of a generator that is told; None: each in turn
+) -> np.ndarray:  # float32 [n, …] in [-1, 1]; raises `ValueError` for an n, a seed or a digit out of range
     "New images from z ~ U(-1, 1); the first images of a seed are the same, however many are drawn."
     _check_count("n", n, 1, MOST_SAMPLES)
-    seed = check_seed(seed)
+    seed, classes = check_seed(seed), classes_of(generator)
+    labels = labels_in_turn(LOT * -(-n // LOT), classes, digit)
     images = np.empty((n, *generator.output_shape[1:]), np.float32)
     for start in range(0, n, LOT):
-        z = latents(seed, start // LOT, LOT, generator.input_shape[-1], stream=SAMPLE)  # [LOT, z_size]
+        z = latents(seed, start // LOT, LOT, generator.inputs[0].shape[-1], stream=SAMPLE)  # [LOT, z_size]
+        z = with_labels(z, labels[start : start + LOT], classes)
         images[start : start + LOT] = generator(z, training=False)[: n - start]
     return images
 
@@ -115,13 +127,16 @@ def interpolate(
     z_to,  # as `z_from`
     steps: int = 10,  # images on each path, both ends counted; 2 or more
     straight: bool = False,  # along a straight line, as in `latent_path`
+    digit: int | None = None,  # which one, of a generator that is told; None: each in turn
 ) -> np.ndarray:  # float32 [steps, …], or [paths, steps, …], in [-1, 1]; raises `ValueError`
     "The images on the way from one z to another."
     path = latent_path(z_from, z_to, steps, straight)
-    z_size = generator.input_shape[-1]
+    z_size, classes = generator.inputs[0].shape[-1], classes_of(generator)
     if path.shape[-1] != z_size:
         raise ValueError(
             f"z_from and z_to have {path.shape[-1]} components, but the generator takes {z_size}"
         )
-    images = generator(path.reshape(-1, z_size), training=False).numpy()
+    z = path.reshape(-1, z_size)
+    z = with_labels(z, labels_in_turn(len(z), classes, digit), classes)
+    images = generator(z, training=False).numpy()
     return images.reshape(*path.shape[:-1], *images.shape[1:])

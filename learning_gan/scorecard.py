@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['RULER_IMAGES', 'CLASSIFIER_SHA256', 'STUDENT_T_9', 'MEMORISED', 'MEASURES', 'COLUMNS', 'check_images',
            'build_classifier', 'load_classifier', 'describe', 'frechet_distance', 'mmd2', 'kid', 'neighbour_radii',
-           'neighbour_scores', 'classifier_score', 'histogram', 'histogram_kl', 'digits_covered',
+           'neighbour_scores', 'classifier_score', 'histogram', 'histogram_kl', 'digits_covered', 'agreement',
            'nearest_training_images', 'memorisation', 'Reference', 'scorecard', 'score_table', 'ScoreEpochs',
            'score_epochs', 'score_run', 'save_score']
 
@@ -262,6 +262,17 @@ def digits_covered(
     "How many digits come up more than a tenth as often as among real images."
     return int((shares > real_shares / 10).sum())
 
+
+def agreement(
+    images: np.ndarray,  # as for `check_images`
+    labels: np.ndarray,  # integers in 0–9, [n]: what each image was meant to show
+) -> np.ndarray:  # [10], a share for each digit; NaN for one that was never meant
+    "How often the classifier sees in an image the digit that it was meant to show."
+    agreed = describe(images)[1].argmax(axis=1) == labels
+    return np.array(
+        [agreed[labels == digit].mean() if (labels == digit).any() else np.nan for digit in range(10)]
+    )
+
 # %% ../nbs/20_scorecard.ipynb #566e81bc
 def nearest_training_images(
     images,  # [n, 784], as for `check_images`
@@ -475,10 +486,11 @@ def score_run(
     n: int = 10_000,  # images, 20 or more; fewer where the data has fewer test images
     seed: int = 0,  # of the latents, the shuffles and the noise
     data_dir: str | Path | None = None,  # folder of the four IDX files, as for `load_mnist`
+    average: bool = False,  # score the average of the generator's weights
 ) -> dict:  # as from `scorecard`; raises `ValueError`, `RunError` or `DataError`
     "Score the generator in a run folder."
     trained_on = read_config(run)["data"]
-    generator = load_generator(run)
+    generator = load_generator(run, average)
     data = load_mnist(trained_on["name"], data_dir)
     if data.sha256 != trained_on["sha256"]:
         raise ValueError(

@@ -174,30 +174,37 @@ def train_generator(
     recipe: dict,  # of `HyperParameters`; what is missing is the post's
     seed: int,
     every: int,  # epochs between two that are kept
-) -> dict:  # arrays: epochs [k], and weights_0, weights_1, … of the generator, [k, ...] each
-    "Train the recipe on MNIST; the generator's weights every few epochs."
+) -> dict:  # arrays: epochs [k], seconds [1], and weights_0, weights_1, … of the generator, [k, ...] each; average_0, …
+    "Train the recipe on MNIST; the generator's weights every few epochs, and their average if the recipe keeps one."
     from learning_gan.backend import keras
     from learning_gan.data import load_mnist
     from learning_gan.recipe import HyperParameters
     from learning_gan.training import train
 
-    kept = {}
+    kept, start = {}, time.monotonic()
+
+    def named(gan):
+        weights = {f"weights_{i}": w for i, w in enumerate(gan.generator.get_weights())}
+        average = gan.averaged_generator().get_weights() if gan.averages else []
+        return weights | {f"average_{i}": w for i, w in enumerate(average)}
 
     class Keep(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             if (epoch + 1) % every == 0:
-                kept[epoch + 1] = self.model.generator.get_weights()
+                kept[epoch + 1] = named(self.model)
 
     with tempfile.TemporaryDirectory() as run:
         train(HyperParameters(**recipe), load_mnist("mnist"), run, seed, callbacks=(Keep(),), verbose=False)
-    weights = {f"weights_{i}": np.stack(each) for i, each in enumerate(zip(*kept.values(), strict=True))}
-    return {"epochs": np.array(list(kept))} | weights
+    states = kept.values()
+    weights = {name: np.stack([state[name] for state in states]) for name in next(iter(states))}
+    return {"epochs": np.array(list(kept)), "seconds": np.array([time.monotonic() - start])} | weights
 
 
 def kept_generator(
     recipe: dict,  # as for `train_generator`
     arrays: dict,  # from `train_generator`
     epoch: int,  # one that was kept
+    average: bool = False,  # with the average of its weights
 ):  # a Keras model
     "The generator as it was after an epoch."
     from learning_gan.network import build_networks
@@ -205,7 +212,8 @@ def kept_generator(
 
     generator, _ = build_networks(HyperParameters(**recipe), seed=0)
     at = arrays["epochs"].tolist().index(epoch)
-    generator.set_weights([arrays[f"weights_{i}"][at] for i in range(len(arrays) - 1)])
+    kind = "average" if average else "weights"
+    generator.set_weights([arrays[f"{kind}_{i}"][at] for i in range(len(generator.weights))])
     return generator
 
 # %% ../nbs/97_studies.ipynb #ff3ca7b8

@@ -16,6 +16,7 @@ from .adversarial import AdversarialModel
 from .backend import keras, own_settings, tf, without_retracing_warnings
 from .data import as_dataset
 from .inputs import PROGRESS, epoch_order, latent_block, latents
+from .labels import check_labels
 from .network import build_networks
 from .opening import open_run
 from .optimizers import model_optimizers
@@ -69,12 +70,12 @@ class GAN(AdversarialModel):
 
     def update(
         self,
-        real_images,  # [batch, …] in [-1, 1]
-        z,  # [batch, z_size] in [-1, 1]
+        real_images,  # [batch, …] in [-1, 1], as the discriminator takes them
+        z,  # [batch, z_size] in [-1, 1], as the generator takes it
     ):  # scalar tensors: d_loss before the discriminator's step, g_loss after it and before the generator's
         "One update: a step of the discriminator, then one of the generator, with the same z."
         with tf.GradientTape() as tape:
-            fake_images = self.generator(z, training=True)
+            fake_images = self.fakes(z, training=True)
             with tape.stop_recording():
                 d_loss = self.update_discriminator(real_images, fake_images)
             g_loss = self.g_loss(fake_images)
@@ -92,7 +93,8 @@ def build_gan(
     "The GAN the hyperparameters describe, untrained."
     with own_settings():
         gan = GAN(*build_networks(hp, seed, image_shape), seed=seed or 0)
-        gan.compile(*model_optimizers(hp.learning_rate, hp.beta_1), smooth=hp.smooth, loss=hp.loss)
+        optimizers = model_optimizers(hp.learning_rate, hp.beta_1, hp.average)
+        gan.compile(*optimizers, smooth=hp.smooth, loss=hp.loss)
     return gan
 
 # %% ../nbs/17_training.ipynb #f3835268
@@ -104,8 +106,9 @@ class Minibatches:
         images: np.ndarray,  # uint8 [n, h, w, c], or float32 in [-1, 1]
         hp: HyperParameters,
         seed: int,  # 0 or more
+        labels: np.ndarray | None = None,  # [n], for networks that are told them
     ):
-        self.images, self.seed, self.epochs = images, seed, hp.epochs
+        self.images, self.labels, self.seed, self.epochs = images, labels, seed, hp.epochs
         self.per_epoch, self.batch_size, self.z_size = hp.updates_per_epoch, hp.batch_size, hp.z_size
 
     def order(
@@ -119,18 +122,25 @@ class Minibatches:
     def last(
         self,
         epoch: int,  # from 0
-    ):  # images [batch, h, w, c] and z [batch, z_size]
+    ) -> dict:  # images [batch, h, w, c], z [batch, z_size], and labels [batch] if there are any
         "What the last update of an epoch sees."
-        number = (epoch + 1) * self.per_epoch - 1
-        return self.images[self.order(epoch)[-1]], latents(self.seed, number, self.batch_size, self.z_size)
+        rows, number = self.order(epoch)[-1], (epoch + 1) * self.per_epoch - 1
+        z = latents(self.seed, number, self.batch_size, self.z_size)
+        return {"z": z} | {name: part[rows] for name, part in self._parts().items()}
+
+    def _parts(self):
+        "What a minibatch takes rows of."
+        return {"images": self.images} | ({} if self.labels is None else {"labels": self.labels})
 
     def blocks(
         self,
         first_epoch: int = 0,  # epochs already done
         size: int = 50,  # updates in a block
-    ) -> tf.data.Dataset:  # of {"images": [updates, batch, h, w, c], "z": [updates, batch, z_size]}
+    ) -> (
+        tf.data.Dataset
+    ):  # of {"images": [updates, batch, h, w, c], "z": [updates, batch, z_size]}, and "labels"
         "All updates from `first_epoch` on, in blocks."
-        images = tf.constant(self.images)
+        parts = {name: tf.constant(part) for name, part in self._parts().items()}
 
         def blocks_of(epoch):
             order = tf.numpy_function(self.order, [epoch], tf.int64)
@@ -140,7 +150,7 @@ class Minibatches:
                 rows = order[start : start + size]
                 first, count = epoch * self.per_epoch + start, tf.shape(rows)[0]
                 z = latent_block(self.seed, first, count, self.batch_size, self.z_size)
-                return {"images": tf.gather(images, rows), "z": z}
+                return {"z": z} | {name: tf.gather(part, rows) for name, part in parts.items()}
 
             return tf.data.Dataset.range(0, self.per_epoch, size).map(block_from)
 
@@ -190,9 +200,10 @@ def train(
     seed, data = check_seed(seed), as_dataset(data)
     check_size(hp, data.image_shape)
     z = latents(seed, 0, N_SAMPLES, hp.z_size, PROGRESS)
-    quiet = without_retracing_warnings()
+    gan, quiet = build_gan(hp, seed, data.image_shape), without_retracing_warnings()
+    labels = check_labels(data.train.labels, len(data.train), gan.classes)
+    minibatches = Minibatches(data.train.images, hp, seed, labels)
     with own_settings(), quiet, open_run(out, run_config(hp, seed, data), overwrite) as run:
-        gan, minibatches = build_gan(hp, seed, data.image_shape), Minibatches(data.train.images, hp, seed)
         done = resume(run, gan)
         if verbose and done:
             state = "finished already: epoch" if done == hp.epochs else "resuming after epoch"

@@ -14,7 +14,7 @@ import pytest
 from scipy import stats
 
 from learning_gan.data import load_mnist
-from learning_gan.recipe import HyperParameters
+from learning_gan.recipe import HyperParameters, recipe
 from learning_gan.scorecard import CLASSIFIER_SHA256, MEASURES
 from learning_gan.studies import find_results, load_results, read_result
 
@@ -63,6 +63,21 @@ def check_parity(study, seeds):
     assert np.argmax(np.abs(study["raised"]["t"])) == 9 and 0.001 < study["raised"]["p"] < 0.003
 
 
+def check_recipes(study, recipes):
+    "Scores of the last weights, and of their average, of each seed of each recipe."
+    about = study["provenance"]
+    assert about["command"] == "make study-recipes" and about["classifier_sha256"] == CLASSIFIER_SHA256
+    assert set(study["real"]) == SCORE
+    for name, one in study["recipes"].items():
+        assert HyperParameters(**one["recipe"]) == recipes[name]
+        assert [score["seed"] for score in one["runs"]] == one["seeds"] and len(one["seeds"]) > 1
+        assert set(one["means"]) == {"generated", "averaged"}
+        for kind, means in one["means"].items():
+            values = [score[kind]["frechet"] for score in one["runs"]]
+            assert means["frechet"]["mean"] == pytest.approx(np.mean(values))
+            assert set(one["runs"][0][kind]) >= SCORE
+
+
 def run(script, *arguments):
     "Run a study's script in this environment."
     command = [sys.executable, ROOT / script, *map(str, arguments)]
@@ -83,6 +98,12 @@ def test_parity():
     study = json.loads((RESULTS / "parity.json").read_text())
     check_provenance(study["provenance"], "make study-parity", epochs=20, seeds=list(range(100, 130)))
     check_parity(study, list(range(100, 130)))
+
+
+def test_recipes():
+    study = json.loads((RESULTS / "recipes.json").read_text())
+    check_recipes(study, {name: recipe(name) for name in study["recipes"]})
+    assert {"tuned", "dcgan"} <= set(study["recipes"])
 
 
 @pytest.mark.parametrize("folder", [ROOT, ROOT / "nbs", ROOT / "tests"])
@@ -110,6 +131,17 @@ def test_a_small_baseline(tmp_path, whole_mnist):
     check_baseline(study, [3, 4], epochs=1, every=1)
     made_by, arrays = read_result(tmp_path / "baseline.npz")
     assert made_by["arguments"]["seed"] == 3 and arrays["epochs"].tolist() == [1]
+
+
+@pytest.mark.slow
+def test_a_small_study_of_recipes(tmp_path, whole_mnist):
+    small = ["--recipes", "tuned", "--seeds", 0, 1, "--epochs", 1, "--n", 200, "--runs", tmp_path]
+    run("tools/study_recipes.py", *small, "--out", tmp_path)
+    study = json.loads((tmp_path / "recipes.json").read_text())
+    check_recipes(study, {"tuned": recipe("tuned", epochs=1)})
+    run("tools/study_recipes.py", *small[:1], "dcgan", *small[1:], "--so-far", "--out", tmp_path / "so_far")
+    again = json.loads((tmp_path / "so_far" / "recipes.json").read_text())
+    assert again["recipes"] == study["recipes"]  # what is not done is left out
 
 
 @pytest.mark.slow
