@@ -76,7 +76,7 @@ study-scores: $(DEV) ## train and score several seeds of the recipe, for the bas
 	$(BIN)/python tools/study_scores.py
 
 .PHONY: study-recipes
-study-recipes: $(DEV) ## train and score several seeds of each other recipe, for chapters 30 and 31
+study-recipes: $(DEV) ## train and score several seeds of each other recipe, for chapter 30
 	$(BIN)/python tools/study_recipes.py
 
 .PHONY: study-parity

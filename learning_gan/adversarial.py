@@ -87,10 +87,9 @@ class AdversarialModel(keras.Model):
 
     @property
     def averages(self):
-        "Does the generator's optimizer keep an average of its weights?"
-        return getattr(
-            self.g_optimizer, "inner_optimizer", self.g_optimizer
-        ).use_ema  # a wrapper scales losses
+        "Does the generator's optimizer, alone or inside one that scales losses, keep an average of the weights?"
+        optimizer = getattr(self.g_optimizer, "inner_optimizer", self.g_optimizer)
+        return optimizer.use_ema
 
     def averaged_generator(self):
         "A copy of the generator with the average of its weights (batch statistics are as they are)."

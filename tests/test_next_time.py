@@ -29,17 +29,11 @@ SMALL = [
     "--data",
     "embedded",
 ]
+TRAIN = Path(sys.executable).parent / "learning_gan_train"
 
 
 def command(out: Path) -> list[str]:
-    return [
-        str(Path(sys.executable).parent / "learning_gan_train"),
-        "--recipe",
-        "digits",
-        "--out",
-        str(out),
-        *SMALL,
-    ]
+    return [str(TRAIN), "--recipe", "digits", "--out", str(out), *SMALL]
 
 
 @pytest.fixture(scope="module")
@@ -87,18 +81,8 @@ def test_it_records_average_and_statistics(finished):
 
 @pytest.mark.slow
 def test_it_draws_the_digit_one_asks_for(finished, tmp_path):
-    words = [
-        "--run",
-        finished,
-        "--out",
-        tmp_path / "7.png",
-        "--npz",
-        tmp_path / "7.npz",
-        "--n",
-        5,
-        "--digit",
-        7,
-    ]
+    files = ["--run", finished, "--out", tmp_path / "7.png", "--npz", tmp_path / "7.npz"]
+    words = [*files, "--n", 5, "--digit", 7]
     for average in ([], ["--average"]):
         cli.sample_command([*map(str, words), *average])
         with np.load(tmp_path / "7.npz") as npz:

@@ -1,4 +1,4 @@
-"""Train every recipe with several seeds, score each, and write nbs/results/recipes.json, which chapters 30 and 31 read.
+"""Train every recipe with several seeds, score each, and write nbs/results/recipes.json, which chapter 30 reads.
 
 Trainings and scores go to runs/recipes and can be interrupted: the same command goes on where it stopped. The post's
 own recipe is not trained again: its twenty seeds are in nbs/results/baseline.json.
@@ -9,11 +9,9 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
 from learning_gan.data import load_mnist
-from learning_gan.labels import classes_of
-from learning_gan.recipe import RECIPES, recipe
+from learning_gan.labels import classes_of, labels_in_turn
+from learning_gan.recipe import recipe
 from learning_gan.sampling import sample
 from learning_gan.scorecard import CLASSIFIER_SHA256, MEASURES, Reference, agreement
 from learning_gan.studies import (
@@ -31,30 +29,29 @@ from learning_gan.studies import (
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 0  # of the shuffles, the noise and the latents of all scores
 SEEDS = {"tuned": 20, "dcgan": 5, "digits": 5}
-CURVE_POINTS = 5  # epochs of each training that are kept
+KINDS = {"generated": False, "averaged": True}  # the last weights, or their average
 
 
 def score_seed(trained: str, hp: dict, n: int, classifier_sha256: str) -> dict:
     "The score at the end of a training, with the weights as they are and with their average."
     made_by, arrays = read_result(trained)
     reference, last = Reference(load_mnist("mnist"), n, SEED), int(arrays["epochs"][-1])
-    kinds = {"generated": False} | ({"averaged": True} if hp["average"] else {})
     score = {"seed": made_by["arguments"]["seed"], "seconds": float(arrays["seconds"][0])}
-    for kind, average in kinds.items():
+    for kind, average in KINDS.items():
         generator = kept_generator(hp, arrays, last, average)
         images = sample(generator, reference.n, SEED)
         score[kind] = reference.measure(images)
         if classes := classes_of(generator):
-            score[kind]["agreement"] = agreement(images, np.arange(reference.n) % classes).tolist()
+            score[kind]["agreement"] = agreement(images, labels_in_turn(reference.n, classes)).tolist()
     return score
 
 
 def study(name: str, seeds: list[int], args: argparse.Namespace) -> dict | None:
     "One recipe: its score for each seed, and the means; None where fewer than two seeds are done."
     hp = asdict(recipe(name, **({"epochs": args.epochs} if args.epochs else {})))
-    runs, every = args.runs.resolve(), max(1, hp["epochs"] // CURVE_POINTS)
+    runs = args.runs.resolve()
     trainings = {
-        seed: Job(f"{name}-{seed}.npz", train_generator, {"recipe": hp, "seed": seed, "every": every})
+        seed: Job(f"{name}-{seed}.npz", train_generator, {"recipe": hp, "seed": seed, "every": hp["epochs"]})
         for seed in seeds
     }
     if args.so_far:
@@ -68,8 +65,7 @@ def study(name: str, seeds: list[int], args: argparse.Namespace) -> dict | None:
     ]
     run_jobs([*trainings.values()], runs, args.workers)
     done = run_jobs(scores, runs, args.workers)
-    kinds = [kind for kind in ("generated", "averaged") if kind in done[0]]
-    means = {kind: {key: interval([run[kind][key] for run in done]) for key in MEASURES} for kind in kinds}
+    means = {kind: {key: interval([run[kind][key] for run in done]) for key in MEASURES} for kind in KINDS}
     return {"recipe": hp, "seeds": [*trainings], "means": means, "runs": done}
 
 
@@ -77,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--recipes", nargs="+", default=list(SEEDS), choices=[*RECIPES], help="which ones")
+    parser.add_argument("--recipes", nargs="+", default=list(SEEDS), choices=list(SEEDS), help="which ones")
     parser.add_argument("--seeds", type=int, nargs="+", help="two or more; 20 for tuned, 5 for the others")
     parser.add_argument("--epochs", type=int, help="the recipe's own where missing")
     parser.add_argument("--so-far", action="store_true", help="train nothing: write what is done")
