@@ -79,6 +79,10 @@ study-scores: $(DEV) ## train and score several seeds of the recipe, for the bas
 study-recipes: $(DEV) ## train and score several seeds of each other recipe, for chapter 30
 	$(BIN)/python tools/study_recipes.py
 
+.PHONY: museum
+museum: $(DEV) ## train every failure of the museum and every healthy recipe with several seeds, for chapter 33
+	$(BIN)/python tools/study_museum.py
+
 .PHONY: study-parity
 study-parity: $(DEV) ## train several seeds with the graph of 2017 and with ours, for the comparison of chapter 21
 	$(BIN)/python benchmarks/study_parity.py

@@ -12,8 +12,9 @@ import numpy as np
 
 from .backend import keras, tf
 from .data import as_images, to_unit_range
+from .discriminator import logits_of
 from .labels import check_labels, classes_of, labels_in_turn, with_labels
-from .optimizers import OptimizerPair
+from .optimizers import OptimizerPair, gradient_norm
 from .recipe import LOSSES, check_seed
 
 # %% ../nbs/905_adversarial.ipynb #7b42ca89
@@ -185,6 +186,13 @@ class AdversarialModel(keras.Model):
         sample_z = with_labels(sample_z, shown, self.classes)
         d_loss = self.d_loss(real_images, fake_images, training=False)
         return d_loss, self.g_loss(fake_images, training=False), self.generator(sample_z, training=False)
+
+    def signs(self, images, z, labels=None):
+        "What the doctor asks: D's mean probability of real for real and fake images, and how large both gradients are."
+        real_images, z = self._pair(images, z, labels)
+        judged = [logits_of(self.discriminator(x)) for x in (real_images, self.fakes(z))]
+        believed = [float(tf.reduce_mean(tf.sigmoid(tf.cast(logits, tf.float32)))) for logits in judged]
+        return (*believed, gradient_norm(self.d_optimizer), gradient_norm(self.g_optimizer))
 
     def state(self):
         "Every variable that a training moves, by a name that is the same in each process."

@@ -7,6 +7,7 @@ __all__ = ['epoch_line', 'TrainingDiverged', 'StopWhenDiverged', 'Recorder', 're
            'marks_for', 'TerminalBar']
 
 # %% ../nbs/99_recording.ipynb #4adab475
+import math
 import os
 import struct
 import sys
@@ -29,6 +30,7 @@ from learning_gan.runs import (
     save_samples,
     write_history,
 )
+from .signs import Nearest
 
 # %% ../nbs/99_recording.ipynb #c17eb71a
 def epoch_line(
@@ -91,20 +93,24 @@ class Recorder(keras.callbacks.Callback):
         super().__init__()
         self.run, self.minibatches, self.z, self.verbose = run, minibatches, z, verbose
         self._thread, self._pending = ThreadPoolExecutor(max_workers=1), None
+        self._nearest, self._diverged = Nearest(minibatches.images), Path(run) / "diverged.txt"
 
     def on_epoch_end(self, epoch, logs=None):
-        d_loss, g_loss, samples = self.model.report(sample_z=self.z, **self.minibatches.last(epoch))
+        last = self.minibatches.last(epoch)
+        d_loss, g_loss, samples = self.model.report(sample_z=self.z, **last)
         losses = tuple(map(float, (d_loss, g_loss, logs["d_loss"], logs["g_loss"])))
         if not np.isfinite(losses).all():
             raise TrainingDiverged(self.minibatches.per_epoch * (epoch + 1), epoch)
-        row = np.array((epoch + 1, *losses), HISTORY)
+        signs = self.model.signs(**last)
         self.wait()
         state = {name: variable.numpy() for name, variable in self.model.state().items()}
+        row = np.array((epoch + 1, *losses, *signs, math.nan), HISTORY)
         self._pending = self._thread.submit(self._write, row, samples.numpy(), state)
         if self.verbose:
             print(epoch_line(row, self.minibatches.epochs), flush=True)
 
     def _write(self, row, samples, state):
+        row["nearest"] = self._nearest(samples)
         save_samples(self.run, row["epoch"], samples)
         append_history(self.run, row)
         save_checkpoint(self.run, row["epoch"], state)
@@ -116,11 +122,15 @@ class Recorder(keras.callbacks.Callback):
             pending.result()
 
     def __enter__(self):
+        self._diverged.unlink(missing_ok=True)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, _, error, __):
         self._thread.shutdown(wait=True)
         self.wait()
+        if isinstance(error, TrainingDiverged):
+            with atomic_path(self._diverged) as temporary:
+                temporary.write_text(f"{error}\n", encoding="utf-8")
 
 # %% ../nbs/99_recording.ipynb #25c1a3ed
 def restore(

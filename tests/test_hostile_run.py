@@ -63,7 +63,7 @@ def run(tmp_path) -> Path:
     for name in ("checkpoints", "samples"):
         (run / name).mkdir(parents=True)
     (run / "config.json").write_text(json.dumps(CONFIG))
-    write_history(run, np.array([(1, 1, 1, 1, 1), (2, 1, 1, 1, 1)], HISTORY))
+    write_history(run, np.array([(1, *[1] * 9), (2, *[1] * 9)], HISTORY))
     for epoch in (1, 2):
         save_samples(run, epoch, np.zeros((16, 16), np.float32))
         save_checkpoint(run, epoch, STATE)
@@ -188,11 +188,13 @@ def test_a_config_that_is_no_file_is_refused_without_waiting(run, what):
 
 # history.csv
 
-HEAD = ",".join(HISTORY.names) + "\n"
+HEAD = ",".join(HISTORY.names[:5]) + "\n"  # without the signs, which a run may lack
 BAD_HISTORIES = {
     "empty": b"",
     "another head": b"epoch,loss\n1,2\n",
     "a short row": HEAD.encode() + b"1,2,3,4\n",
+    "no signs": ",".join(HISTORY.names).encode() + b"\n1,2,3,4,5\n",
+    "an unknown sign": HEAD.strip().encode() + b",d_real,d_false\n1,2,3,4,5,6,7\n",
     "a long row": HEAD.encode() + b"1,2,3,4,5,6\n",
     "an empty row": HEAD.encode() + b"\n",
     "words": HEAD.encode() + b"1,2,3,4,five\n",

@@ -100,7 +100,7 @@ def history(run: Path, given: bytes) -> None:
         lambda: runs.read_history(run),
         path,
         runs.RunError,
-        lambda h: all(np.isfinite(h[key]).all() for key in runs.HISTORY.names),
+        lambda h: all(np.isfinite(h[key]).all() for key in runs.MEASURED),
     )
 
 
@@ -184,7 +184,8 @@ def config_seeds(run: Path) -> list[bytes]:
 
 
 def history_seeds(run: Path) -> list[bytes]:
-    rows = np.array([(1, 1.3, 0.8, 1.25, 0.9), (2, 1e-7, 4, 0, 1)], runs.HISTORY)
+    signs = (0.9, 0.1, 0.5, 1e-3, np.nan)
+    rows = np.array([(1, 1.3, 0.8, 1.25, 0.9, *signs), (2, 1e-7, 4, 0, 1, *signs)], runs.HISTORY)
     content = packed(run, "history.csv", runs.write_history, rows)
     return [b"\0" + content, b"\x7f" + content.partition(b"\n")[2]]
 

@@ -1,0 +1,122 @@
+"""The doctor, through its command: runs made on purpose, other people's files, and bad input in one line."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from learning_gan.cli import diagnose_command
+from learning_gan.data import load_mnist
+from learning_gan.museum import EXHIBITS, train_exhibit
+from learning_gan.recipe import recipe
+from learning_gan.recording import TrainingDiverged
+from learning_gan.training import train
+
+QUICK = dict(epochs=2, batch_size=1_000, g_hidden_size=32, d_hidden_size=32)
+
+
+@pytest.fixture
+def diagnosed(tmp_path, capsys):
+    "What the command finds, as JSON, and what it prints."
+
+    def diagnosed(*words):
+        capsys.readouterr()
+        diagnose_command([*map(str, words), "--json", str(tmp_path / "found.json")])
+        return json.loads((tmp_path / "found.json").read_text()), capsys.readouterr().out
+
+    return diagnosed
+
+
+@pytest.mark.parametrize("name", ["swapped", "shared_step", "diverged"])
+def test_a_run_made_on_purpose_is_named(name, tmp_path, diagnosed):
+    train_exhibit(EXHIBITS[name], load_mnist("embedded"), tmp_path / "run", seed=3, **QUICK)
+    found, text = diagnosed("--run", tmp_path / "run")
+    first = found["findings"][0]
+    assert (first["name"], first["sure"]) == (EXHIBITS[name].finding, "certain")
+    assert set(first) == {"name", "sure", "evidence", "try", "exhibit"}
+    assert first["exhibit"].endswith(f"when_it_goes_wrong.html#{first['name']}")
+    assert first["evidence"] in text
+
+
+def test_a_run_that_diverged_and_goes_on_is_not_called_so(tmp_path, diagnosed):
+    run, hp = tmp_path / "run", recipe("tuned", **QUICK | {"epochs": 1})
+    train(hp, load_mnist("embedded"), run, verbose=False)
+    (run / "diverged.txt").write_text("a loss is no longer finite at update 56\n")
+    assert diagnosed("--run", run)[0]["findings"][0]["name"] == "diverged"
+    train(replace(hp, epochs=2), load_mnist("embedded"), run, verbose=False)
+    assert "diverged" not in {finding["name"] for finding in diagnosed("--run", run)[0]["findings"]}
+
+
+def test_training_says_where_it_diverged(tmp_path):
+    hp = recipe("tuned", **QUICK | {"loss": "naive", "learning_rate": 0.5})
+    with pytest.raises(TrainingDiverged) as raised:
+        train(hp, load_mnist("embedded"), tmp_path / "run", verbose=False)
+    assert (tmp_path / "run" / "diverged.txt").read_text() == f"{raised.value}\n"
+
+
+LOSSES = {
+    "healthy": ("epoch,d_loss,g_loss\n" + "".join(f"{i},{1.2 + i % 3 / 20},1.0\n" for i in range(9)), []),
+    "CSVLogger": ("epoch,d_loss,g_loss,val_d_loss,val_g_loss\n" + "0,1.386,0.693,1,1\n" * 9, ["d_idle"]),
+    "NaN": ("Epoch,loss_D,loss_G\n1,1.2,1.0\n2,nan,nan\n", ["diverged"]),
+    "D wins": ("epoch,disc_loss,gen_loss\n" + "1,0.01,9.0\n" * 9, ["d_wins"]),
+}
+
+
+@pytest.mark.parametrize("kind", LOSSES)
+def test_losses_of_others(kind, tmp_path, diagnosed):
+    text, names = LOSSES[kind]
+    (tmp_path / "losses.csv").write_text(text)
+    found, said = diagnosed("--history", tmp_path / "losses.csv")
+    assert [finding["name"] for finding in found["findings"]] == names
+    assert {"collapse", "memorised", "wrong_range"} <= set(found["cannot_tell"])
+    assert ("nothing found" in said) == (not names)
+    assert "not looked for" in said
+
+
+def test_samples_of_others(tmp_path, diagnosed):
+    (tmp_path / "losses.csv").write_text(LOSSES["healthy"][0])
+    one = load_mnist("embedded").test.images[:1, ..., 0]
+    for images, names in ((np.repeat(one, 16, axis=0), ["collapse"]), (_digits(16), [])):
+        np.savez(tmp_path / "images.npz", samples=images)
+        found, _ = diagnosed("--history", tmp_path / "losses.csv", "--samples", tmp_path / "images.npz")
+        assert [finding["name"] for finding in found["findings"]] == names
+        assert "collapse" not in found["cannot_tell"]
+
+
+def _digits(n):
+    return load_mnist("embedded").test.images[:n, ..., 0]
+
+
+BAD = {
+    "no columns": ("epoch,loss\n1,1\n2,1\n", None, "columns for the discriminator's loss"),
+    "semicolons": ("epoch;d_loss;g_loss\n1;1;1\n2;1;1\n", None, "save it with commas"),
+    "decimal commas": ('epoch,d_loss,g_loss\n1,"0,3","1,2"\n2,"0,3","1,2"\n', None, "with a point"),
+    "one epoch": ("epoch,d_loss,g_loss\n1,1,1\n", None, "fewer than two epochs"),
+    "flat samples": (LOSSES["healthy"][0], (16, 784), "make it [n, height, width]"),
+    "few samples": (LOSSES["healthy"][0], (2, 28, 28), "give 8 or more"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_bad_input_gets_one_line(kind, tmp_path, capsys):
+    text, shape, why = BAD[kind]
+    (tmp_path / "losses.csv").write_text(text)
+    words = ["--history", str(tmp_path / "losses.csv"), "--json", str(tmp_path / "found.json")]
+    if shape:
+        np.savez(tmp_path / "images.npz", samples=np.zeros(shape, "float32"))
+        words += ["--samples", str(tmp_path / "images.npz")]
+    with pytest.raises(SystemExit) as stopped:
+        diagnose_command(words)
+    assert why in str(stopped.value)
+    assert "\n" not in str(stopped.value).strip()
+    assert not (tmp_path / "found.json").exists()
+
+
+def test_nothing_to_read(tmp_path):
+    for words in (["--run", str(tmp_path)], ["--history", str(tmp_path / "none.csv")]):
+        with pytest.raises(SystemExit) as stopped:
+            diagnose_command(words)
+        assert str(tmp_path) in str(stopped.value)
+    with pytest.raises(SystemExit):
+        diagnose_command([])
