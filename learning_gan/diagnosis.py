@@ -12,25 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from . import rules
 from .backend import keras
 from .inputs import PROGRESS, latents
 from .labels import labels_in_turn, with_labels
 from .network import square
 from .records import LOSSES, Record, with_samples
-from learning_gan.rules import (
-    collapse,
-    cycling,
-    d_idle,
-    d_wins,
-    diverged,
-    double_sigmoid,
-    memorised,
-    partial_collapse,
-    shared_step,
-    swapped_labels,
-    undertrained,
-    wrong_range,
-)
 
 # %% ../nbs/33_when_it_goes_wrong.ipynb #b441ea41
 SURE = ("certain", "likely", "possible")  # in this order
@@ -70,56 +57,63 @@ class Illness:
 
 ILLNESSES = {
     "diverged": Illness(
-        diverged, (), "a smaller learning rate; and the loss computed from logits, not from probabilities"
+        rules.diverged,
+        (),
+        "a smaller learning rate; and the loss computed from logits, not from probabilities",
     ),
     "shared_step": Illness(
-        shared_step,
+        rules.shared_step,
         (),
         "give each optimizer the variables of its own network alone",
         hides=("d_idle", "d_wins", "collapse", "cycling", "undertrained"),
     ),
     "double_sigmoid": Illness(
-        double_sigmoid,
+        rules.double_sigmoid,
         (),
         "hand the loss logits, or take the second sigmoid away",
         hides=("d_idle", "d_wins", "collapse", "undertrained"),
     ),
     "swapped_labels": Illness(
-        swapped_labels,
+        rules.swapped_labels,
         (),
         "label real images 1 and fakes 0 in the discriminator's loss",
         hides=("collapse", "cycling", "undertrained"),
     ),
     "d_idle": Illness(
-        d_idle,
+        rules.d_idle,
         (),
         "see whether D's weights move: its learning rate, its list of variables, dead ReLUs",
         hides=("collapse", "partial_collapse", "undertrained"),
     ),
     "cycling": Illness(
-        cycling,
+        rules.cycling,
         ("variety", "movement"),
         "one step of each network in turn, smaller steps, beta_1 of 0.5",
         hides=("collapse", "partial_collapse", "d_wins"),
     ),
     "collapse": Illness(
-        collapse, ("variety",), "a smaller learning rate for G than for D, beta_1 of 0.5", hides=("d_wins",)
+        rules.collapse,
+        ("variety",),
+        "a smaller learning rate for G than for D, beta_1 of 0.5",
+        hides=("d_wins",),
     ),
     "partial_collapse": Illness(
-        partial_collapse, ("twins",), "a larger z; smaller steps of G; the label for both networks"
+        rules.partial_collapse, ("twins",), "a larger z; smaller steps of G; the label for both networks"
     ),
     "d_wins": Illness(
-        d_wins,
+        rules.d_wins,
         (),
         "a larger learning rate for G or a smaller one for D; fewer steps of D; label smoothing",
         ("undertrained",),
     ),
     "wrong_range": Illness(
-        wrong_range, ("background", "roughness"), "scale the images to [-1, 1] for tanh: images / 127.5 - 1"
+        rules.wrong_range,
+        ("background", "roughness"),
+        "scale the images to [-1, 1] for tanh: images / 127.5 - 1",
     ),
-    "memorised": Illness(memorised, ("nearest",), "more data, or smaller networks and fewer epochs"),
+    "memorised": Illness(rules.memorised, ("nearest",), "more data, or smaller networks and fewer epochs"),
     "undertrained": Illness(
-        undertrained, ("roughness",), "go on: an epoch of 5,000 images is 50 updates, not 550"
+        rules.undertrained, ("roughness",), "go on: an epoch of 5,000 images is 50 updates, not 550"
     ),
 }
 
