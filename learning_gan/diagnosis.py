@@ -6,7 +6,6 @@
 __all__ = ['SURE', 'MUSEUM', 'ILLNESSES', 'Finding', 'Illness', 'diagnose', 'cannot_tell', 'report', 'Diagnose']
 
 # %% ../nbs/33_when_it_goes_wrong.ipynb #e397b799
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -187,5 +186,5 @@ class Diagnose(keras.callbacks.Callback):
         record = Record(with_samples(series, self.samples), updates=int(self.model.updates))
         new = [finding for finding in diagnose(record) if finding.name not in known]
         for finding in new:
-            print(f"epoch {epoch + 1}: {finding.name} ({finding.sure}): {finding.evidence}", file=sys.stderr)
+            print(f"epoch {epoch + 1}: {finding.name} ({finding.sure}): {finding.evidence}")
         self.findings += new

@@ -63,7 +63,7 @@ def run_config(
     }
 
 # %% ../nbs/91_runs.ipynb #a927ed2e
-MAX_TEXT_BYTES = 1 << 20  # 10,000 epochs of losses are 700 kB
+MAX_TEXT_BYTES = 1 << 21  # 10,000 epochs of history are 1.1 MB
 
 
 def _read_text(path):

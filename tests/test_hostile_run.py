@@ -208,7 +208,7 @@ BAD_HISTORIES = {
     "a long field": HEAD.encode() + b"1" * 200_000,
     "zeros": bytes(1000),
     "no text": b"\xff\xfe",
-    "large": HEAD.encode() + b"\n" * (1 << 20),
+    "large": HEAD.encode() + b"\n" * (1 << 21),
     "an open quote": HEAD.encode() + b'"1,2,3,4,5\n',
 }
 

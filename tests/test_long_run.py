@@ -31,4 +31,4 @@ def test_a_hundred_epochs_hold_no_more_than_twenty(tmp_path):
     samples = [path.stat().st_size for path in (run / "samples").iterdir()]
     assert len(samples) == EPOCHS and max(samples) < 16 * 784 * 4 + 200
     assert len(list((run / "checkpoints").iterdir())) == 2
-    assert sizes["history.csv"] < EPOCHS * 100 and sizes["samples.npz"] < EPOCHS * (16 * 784 * 4 + 200)
+    assert sizes["history.csv"] < EPOCHS * 150 and sizes["samples.npz"] < EPOCHS * (16 * 784 * 4 + 200)

@@ -68,7 +68,7 @@ def read_whole(path: Path) -> None:
     elif path.suffix == ".csv":
         rows = list(csv.reader(io.StringIO(content.decode())))
         assert [row[0] for row in rows[1:]] == [str(i + 1) for i in range(len(rows) - 1)]
-        assert {len(row) for row in rows} == {5} and content.endswith(b"\n")
+        assert {len(row) for row in rows} == {10} and content.endswith(b"\n")
     elif path.suffix == ".npy":
         assert np.load(io.BytesIO(content), allow_pickle=False).shape == (16, 784)
     elif path.suffix == ".npz":
