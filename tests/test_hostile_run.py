@@ -125,7 +125,7 @@ BAD_CONFIGS = {
     "nothing in it": "{}",
     "deep": '{"recipe":' * 50_000,
     "deep but whole": "[" * 100_000 + "]" * 100_000,
-    "large": config() + " " * (1 << 20),
+    "large": config() + " " * (1 << 21),
     "a long number": recipe(epochs=1).replace('"epochs": 1', '"epochs": ' + "9" * 5_000),
     "a recipe that is a list": config(recipe=[1, 2]),
     "a recipe that is a text": config(recipe="abc"),
