@@ -16,7 +16,8 @@ from .backend import keras
 from .inputs import PROGRESS, latents
 from .labels import labels_in_turn, with_labels
 from .network import square
-from .records import LOSSES, Record, with_samples
+from .records import LOSSES, Record
+from .signs import signs_of_images
 
 # %% ../nbs/33_when_it_goes_wrong.ipynb #b441ea41
 SURE = ("certain", "likely", "possible")  # in this order
@@ -166,7 +167,7 @@ class Diagnose(keras.callbacks.Callback):
         n: int = 16,  # samples of an epoch
     ):
         super().__init__()
-        self.n, self.losses, self.samples, self.findings = n, [], [], []
+        self.n, self.epochs, self.before, self.findings = n, [], None, []
 
     def on_train_begin(self, logs=None):
         z_size = self.model.generator.inputs[0].shape[-1]
@@ -177,13 +178,17 @@ class Diagnose(keras.callbacks.Callback):
         )
 
     def on_epoch_end(self, epoch, logs=None):
-        self.losses.append([logs[name] for name in LOSSES])
         images = self.model.generator(self.z, training=False).numpy()
         shape = images.shape[1:] if images.ndim > 2 else square(images.shape[1])
-        self.samples.append(images.reshape(self.n, *shape))
-        series = dict(zip(LOSSES, np.array(self.losses, np.float64).T))
+        images = images.reshape(self.n, *shape)
+        losses = {name: logs[name] for name in LOSSES}
+        self.epochs.append(losses | signs_of_images(images, self.before))
+        self.before = images
+        series = {
+            name: np.array([epoch[name] for epoch in self.epochs], np.float64) for name in self.epochs[0]
+        }
         known = {finding.name for finding in self.findings} | {"undertrained"}  # which all are at first
-        record = Record(with_samples(series, self.samples), updates=int(self.model.updates))
+        record = Record(series, updates=int(self.model.updates))
         new = [finding for finding in diagnose(record) if finding.name not in known]
         for finding in new:
             print(f"epoch {epoch + 1}: {finding.name} ({finding.sure}): {finding.evidence}")

@@ -19,6 +19,7 @@ import numpy as np
 
 from .checkpoints import checkpoints
 from .console import one_line
+from .data import to_unit_range
 from .files import LearningGanError
 from .recipe import HyperParameters
 from .runs import read_config, read_history, read_samples
@@ -188,7 +189,7 @@ def _as_epochs(images):
     if images.shape[1] < FEWEST:
         raise RecordError(f"samples has {images.shape[1]} images an epoch: give {FEWEST} or more")
     if images.dtype == np.uint8:
-        images = images.astype(np.float32) / 127.5 - 1
+        images = to_unit_range(images)
     if not np.issubdtype(images.dtype, np.floating) or not np.isfinite(images).all():
         raise RecordError(f"samples holds {images.dtype}: give bytes, or floats without NaN")
     return images.astype(np.float32)

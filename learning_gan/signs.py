@@ -10,6 +10,8 @@ import math
 
 import numpy as np
 
+from .data import to_unit_range
+
 # %% ../nbs/914_signs.ipynb #53cf946e
 TINY = 1e-12  # keeps a division by a variance of zero defined
 
@@ -53,8 +55,8 @@ class Nearest:
         most: int = 5_000 * 784,  # pixels that are looked at, all images together
     ):
         step = -(-images.size // most)
-        known = images[::step].reshape(len(images[::step]), -1)
-        self.known = known.astype(np.float32) / 127.5 - 1 if known.dtype == np.uint8 else known
+        some = images[::step]
+        self.known = to_unit_range(some.reshape(len(some), -1))
         self.energy = (self.known**2).sum(axis=1)
         some = self.known[:: max(1, len(self.known) // 200)]
         self.usual = self._distance(some, rank=1) if len(self.known) > 1 else 0.0  # rank 0 is itself
