@@ -65,6 +65,10 @@ docs: $(DEV) ## build the site into _docs
 lab: $(DEV) ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab nbs
 
+.PHONY: lab-assets
+lab-assets: $(DEV) ## write anew what the lab's page loads: jax-js, digits, generators (needs npm and chapter 31's run)
+	$(BIN)/python tools/make_lab.py
+
 # Studies and comparisons: longer than a test may be. Each writes a small result file that a chapter reads.
 
 .PHONY: classifier

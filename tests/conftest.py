@@ -70,3 +70,21 @@ def site(tmp_path_factory) -> Path:
     seconds = (after.children_user + after.children_system) - (before.children_user + before.children_system)
     (copy / "seconds.txt").write_text(f"{seconds}")
     return copy / "_docs"
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    "Where the site is served."
+    from in_browser import served
+
+    with served(site) as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def browser():
+    "Chromium, without a window."
+    from in_browser import chromium
+
+    with chromium() as started:
+        yield started

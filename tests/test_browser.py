@@ -1,37 +1,15 @@
-"""The built site as a reader meets it, in Chromium. Skipped, with a line that says so, where there is no Chromium."""
+"""The built site as a reader meets it, in Chromium."""
 
 import json
 import re
-import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
+from in_browser import MARKS, tab
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need the extra `browser`")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="the browser tests need Chromium, and none is installed"),
-]
-
+pytestmark = MARKS
 ROOT = Path(__file__).resolve().parent.parent
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PAGES = sorted(re.sub(r"^\d+_", "", path.stem) + ".html" for path in (ROOT / "nbs").glob("*.ipynb"))
 OTHER = {"ko": "en", "en": "ko"}
 # What a reader sees: text that takes up room. A page is in one language when none of the other is seen.
@@ -43,55 +21,6 @@ MATH_FONT = (
     """[...document.fonts].some(f => f.family.includes("Learning GAN Math") && f.status === "loaded")"""
 )
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.fixture(scope="module")
-def address(site) -> Iterator[str]:
-    "The site, served on loopback."
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        chromium.close()
-
-
-@contextmanager
-def tab(browser, address, page="index.html", **options):
-    "A page in a fresh profile; afterwards, nothing may have gone wrong in it nor been fetched from elsewhere."
-    options = {"locale": "en-GB", "viewport": {"width": 1300, "height": 900}} | options
-    context = browser.new_context(**options)
-    opened, trouble = context.new_page(), []
-    opened.on(
-        "console", lambda message: message.type in ("error", "warning") and trouble.append(message.text)
-    )
-    opened.on("pageerror", lambda error: trouble.append(str(error)))
-    opened.on(
-        "requestfailed", lambda r: "ERR_ABORTED" not in r.failure and trouble.append(f"{r.url}: {r.failure}")
-    )
-    opened.on(
-        "response", lambda answer: answer.status >= 400 and trouble.append(f"{answer.status} {answer.url}")
-    )
-    host = urlsplit(address).netloc
-    opened.on(
-        "request",
-        lambda r: urlsplit(r.url).netloc not in (host, "") and trouble.append(f"off the site: {r.url}"),
-    )
-    opened.goto(address + page)
-    yield opened
-    context.close()
-    assert not trouble, trouble
 
 
 def mode(opened) -> str:

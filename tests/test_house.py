@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "nbs").glob("*.ipynb"))
-BINARY = {".gif", ".ico", ".keras", ".npz", ".png", ".woff2"}
+BINARY = {".bin", ".gif", ".ico", ".keras", ".npz", ".png", ".woff2"}
 HOSTS = re.compile(r"pypi\.org|pythonhosted\.org|registry\.npmjs|deb\.debian\.org|repo\.maven|proxy\.golang")
 MACHINE_PATHS = re.compile(r"(?<![\w.~/-])/(?:work|root|home|Users|tmp)/[\w.]")
 PINNED_EXTRAS = ("dev", "parity", "oracle", "browser")

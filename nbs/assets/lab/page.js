@@ -1,0 +1,86 @@
+// What both rooms are made of: elements, words in two languages, pictures of digits.
+
+// h("button", { type: "button", onclick }, "words"): an element with properties (and attributes, if they have a dash)
+export function h(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.includes("-") || name === "role" || name === "for") element.setAttribute(name, value);
+    else element[name] = value;
+  }
+  element.append(...children.flat());
+  return element;
+}
+
+// The site's switch hides one of the two.
+export const words = (korean, english) => [
+  h("span", { lang: "ko" }, korean), h("span", { className: "lang-gap" }, " / "), h("span", { lang: "en" }, english),
+];
+
+// For attributes, which hold one language: that of the page
+export const inLanguage = (korean, english) => (document.documentElement.lang === "ko" ? korean : english);
+
+export const button = (label, onclick, properties = {}) => h("button", { type: "button", onclick, ...properties }, label);
+
+export const labelled = (label, control, ...more) => h("label", { className: "lab-field" }, h("span", {}, label), control, ...more);
+
+// Calls `write` now and whenever the reader changes the language
+export function inEither(write) {
+  document.addEventListener("languagechange", write);
+  write();
+}
+
+// A select of [value, label] pairs; a label may be [Korean, English]
+export const choice = (options, value, onchange, properties = {}) => {
+  const select = h("select", properties, options.map(([value]) => h("option", { value })));
+  inEither(() => options.forEach(([, label], i) => (select.options[i].text = Array.isArray(label) ? inLanguage(...label) : label)));
+  select.value = value;
+  select.addEventListener("change", () => onchange(select.value));
+  return select;
+};
+
+const SIDE = 28, GAP = 2;
+
+// Digits in rows, 28 by 28 pixels each; `color` turns a number into [red, green, blue].
+export class Digits {
+  constructor(count, columns, name, color = (x) => Array(3).fill((x + 1) * 127.5)) {
+    Object.assign(this, { count, columns, name, color, cell: SIDE + GAP });
+    const rows = Math.ceil(count / columns);
+    this.canvas = h("canvas", { width: columns * this.cell - GAP, height: rows * this.cell - GAP, className: "lab-digits", role: "img" });
+  }
+
+  draw(numbers) {
+    const context = this.canvas.getContext("2d"), image = context.createImageData(SIDE, SIDE);
+    for (let i = 0; i < this.count; i++) {
+      for (let p = 0; p < SIDE * SIDE; p++) {
+        image.data.set(this.color(numbers[i * SIDE * SIDE + p]), 4 * p);
+        image.data[4 * p + 3] = 255;
+      }
+      context.putImageData(image, (i % this.columns) * this.cell, Math.floor(i / this.columns) * this.cell);
+    }
+  }
+
+  // Which digit lies under a pointer
+  at({ offsetX, offsetY }) {
+    const scale = this.canvas.width / this.canvas.clientWidth, [column, row] = [offsetX, offsetY].map((v) => Math.floor((v * scale) / this.cell));
+    return Math.min(this.count - 1, Math.max(0, row * this.columns + column));
+  }
+}
+
+// A canvas with a name, a caption and a button that takes the picture along
+export function picture(canvas, name, caption, times = 8) {
+  const take = () => {
+    const large = h("canvas", { width: canvas.width * times, height: canvas.height * times }), context = large.getContext("2d");
+    context.imageSmoothingEnabled = false;
+    context.drawImage(canvas, 0, 0, large.width, large.height);
+    h("a", { href: large.toDataURL("image/png"), download: `${name}.png` }).click();
+  };
+  const [korean, english] = caption;
+  const png = button("PNG", take, { className: "lab-png" });
+  inEither(() => {
+    canvas.setAttribute("aria-label", inLanguage(korean, english));
+    png.setAttribute("aria-label", inLanguage(`PNG로 저장: ${korean}`, `PNG, save: ${english}`));
+  });
+  return h("figure", { className: "lab-picture" }, canvas, h("figcaption", {}, h("span", {}, words(korean, english)), png));
+}
+
+export const still = matchMedia("(prefers-reduced-motion: reduce)");

@@ -1,0 +1,197 @@
+// Room two: the training. The worker trains; here are the dials, the pictures, and the address that holds the dials.
+import { charts } from "./charts.js";
+import { button, choice, Digits, h, labelled, picture, still, words } from "./page.js";
+
+const RATES = [0, 0.00001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.02];
+const same = (values) => values.map((value) => [value, value]);
+
+// Each dial: its first value, what it may be, and its name. The post's, except beta_1, with which 2,000 digits are too few.
+const DIALS = {
+  smooth: [0.1, same([0, 0.1, 0.2, 0.3]), ["레이블 스무딩 (smooth)", "label smoothing (smooth)"]],
+  alpha: [0.01, same([0, 0.01, 0.1, 0.2]), ["Leaky ReLU의 기울기 (alpha)", "slope of Leaky ReLU (alpha)"]],
+  loss: ["flipped", [["flipped", ["뒤집은 레이블", "flipped labels"]], ["minus_d_loss", "−d_loss"]], ["생성기의 손실", "the generator's loss"]],
+  beta_1: [0.5, same([0, 0.5, 0.9]), ["Adam의 beta_1", "Adam's beta_1"]],
+  d_rate: [0.002, same(RATES), ["판별기의 학습률", "the discriminator's learning rate"]],
+  g_rate: [0.002, same(RATES), ["생성기의 학습률", "the generator's learning rate"]],
+  d_steps: [1, same([1, 2, 5]), ["갱신마다 판별기의 걸음", "steps of D an update"]],
+  average: [0, same([0, 0.9, 0.99, 0.999]), ["생성기 가중치의 평균", "average of G's weights"]],
+};
+const FIRST = Object.fromEntries(Object.entries(DIALS).map(([name, [value]]) => [name, value]));
+
+// One thing made wrong; what happens then hangs in the museum, under the name at the end
+const BREAKS = [
+  [["판별기가 이기게", "Let the discriminator win"], { g_rate: 0.00001 }, "d_wins"],
+  [["판별기를 멈추게", "Stop the discriminator"], { d_rate: 0 }, "d_idle"],
+  [["생성기를 무너지게", "Make the generator collapse"], { beta_1: 0.9 }, "collapse"],
+];
+
+// The dials that an address names, and those that it names wrongly
+function fromAddress() {
+  const query = new URLSearchParams(location.search), settings = { ...FIRST, seed: 0 }, wrong = [];
+  for (const [name, text] of query) {
+    const allowed = DIALS[name]?.[1].find(([value]) => String(value) === text);
+    if (allowed) settings[name] = allowed[0];
+    else if (name === "seed" && /^\d{1,9}$/.test(text)) settings.seed = Number(text);
+    else if (name in settings) wrong.push(`${name}=${text}`);
+  }
+  return { settings, wrong };
+}
+
+function toAddress(settings) {
+  const url = new URL(location.href);
+  for (const [name, first] of Object.entries({ ...FIRST, seed: 0 })) {
+    if (settings[name] === first) url.searchParams.delete(name);
+    else url.searchParams.set(name, settings[name]);
+  }
+  history.replaceState(null, "", url);
+  return Object.assign(new URL(url), { hash: "lab-training" }).href;
+}
+
+// Where nobody can tell real from fake, so that D = (1 - smooth) / 2 everywhere.
+function equilibrium(smooth, loss) {
+  const d = (1 - smooth) / 2;
+  const dLoss = -(1 - smooth) * Math.log(d) - (1 + smooth) * Math.log(1 - d);
+  return { d: dLoss, g: loss === "flipped" ? -Math.log(d) : Math.log(1 - d) };
+}
+
+const blueAndRed = (x) => (x < 0 ? [255 * (1 + x), 255 * (1 + x), 255] : [255, 255 * (1 - x), 255 * (1 - x)]);
+
+export function trainingRoom(place) {
+  const { settings, wrong } = fromAddress();
+  const lab = { updates: 0, playing: false };
+  const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+  const order = (order, more = {}) => worker.postMessage({ order, settings: { ...settings }, ...more });
+  const say = (...texts) => note.replaceChildren(...texts);
+
+  const samples = new Digits(16, 4), back = new Digits(16, 4, null, blueAndRed);
+  const { losses, verdicts } = charts();
+  const curves = { d: [], g: [] };
+  const count = h("output", {}, "0"), speed = h("output", {}, "–"), shownLosses = h("output", {}, "–"), strength = h("output", {}, "–");
+  const note = h("p", { role: "status", className: "lab-note" }, words("준비하고 있습니다.", "Getting ready."));
+
+  // ---- what the worker shows
+  let clock = null;
+  function show({ updates, losses: pairs, images, back: gradient, onReal, onFake }) {
+    const now = performance.now();
+    if (clock && updates > clock.updates && lab.playing) speed.textContent = ((updates - clock.updates) / (now - clock.now) * 1000).toFixed(0);
+    clock = { now, updates };
+    lab.updates = updates;
+    for (const [d, g] of pairs) {
+      curves.d.push(d);
+      curves.g.push(g);
+    }
+    count.textContent = updates.toLocaleString("en");
+    if (updates) shownLosses.textContent = `d ${curves.d.at(-1).toFixed(2)}, g ${curves.g.at(-1).toFixed(2)}`;
+    const most = gradient.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+    strength.textContent = most.toExponential(1);
+    samples.draw(images);
+    back.draw(gradient.map((v) => (most ? -v / most : 0)));
+    losses.draw(curves, equilibrium(settings.smooth, settings.loss));
+    verdicts.draw(onReal, onFake);
+    if (![curves.d.at(-1) ?? 0, curves.g.at(-1) ?? 0].every(Number.isFinite)) {
+      lab.playing = false;
+      say(...words("손실이 무한대가 되어 멈췄습니다. 설정을 바꾸고 처음부터 다시 해 보세요.", "A loss is no longer finite, so it stopped. Change a setting and begin again."));
+    }
+    follow();
+  }
+
+  // ---- what the reader does
+  lab.play = () => {
+    lab.playing = true;
+    clock = null;
+    order("play");
+    follow();
+  };
+  lab.pause = () => {
+    lab.playing = false;
+    order("pause");
+    follow();
+  };
+  function begin() {
+    lab.pause();
+    curves.d.length = curves.g.length = 0;
+    shownLosses.textContent = speed.textContent = "–";
+    order("begin");
+  }
+  function set(changes) {
+    Object.assign(settings, changes);
+    for (const name of Object.keys(DIALS)) dials[name].value = settings[name];
+    toAddress(settings);
+  }
+  function follow() {
+    play.setAttribute("aria-pressed", lab.playing);
+    play.replaceChildren(...(lab.playing ? words("멈춤", "Pause") : words("학습", "Train")));
+    step.disabled = lab.playing;
+  }
+
+  const play = button("", () => (lab.playing ? lab.pause() : lab.play()), { className: "lab-play", disabled: true });
+  const step = button(words("한 번 갱신", "One update"), () => order("step"), { disabled: true });
+  const again = button(words("처음부터", "From the start"), begin, { disabled: true });
+  const slow = h("input", { type: "checkbox" });
+  slow.addEventListener("change", () => order(null, { slow: slow.checked }));
+  const seed = h("input", { type: "number", min: 0, max: 999999999, step: 1, value: settings.seed, inputMode: "numeric" });
+  seed.addEventListener("change", () => {
+    if (!/^\d{1,9}$/.test(seed.value)) seed.value = settings.seed;
+    set({ seed: Number(seed.value) });
+    begin();
+  });
+  const dials = Object.fromEntries(Object.entries(DIALS).map(([name, [, options]]) => [name, choice(options, settings[name], (text) => {
+    set({ [name]: options.find(([value]) => String(value) === text)[0] });
+    order("settings");
+  }, { id: `lab-${name}` })]));
+  const preset = (changes) => {
+    set({ ...FIRST, ...changes });
+    begin();
+    lab.play();
+  };
+  const breaks = BREAKS.map(([label, changes, exhibit]) => h("li", {},
+    button(words(...label), () => preset(changes)), " ",
+    h("a", { href: `when_it_goes_wrong.html#${exhibit}` }, words("박물관에서 보기", "See it in the museum"))));
+  const copy = button(words("이 설정의 주소 복사", "Copy the address of these settings"), async () => {
+    const address = toAddress(settings);
+    try {
+      await navigator.clipboard.writeText(address);
+      say(...words("주소를 복사했습니다.", "Copied."));
+    } catch {
+      say(h("input", { readOnly: true, value: address, "aria-label": "address" })); // where the clipboard is shut, to be copied by hand
+    }
+  });
+
+  place.replaceChildren(
+    h("div", { className: "lab-row" }, play, step, again, h("label", { className: "lab-check" }, slow, h("span", {}, words("천천히", "slowly"))),
+      labelled(words("시드", "seed"), seed)),
+    h("p", { className: "lab-numbers" }, words("갱신", "updates"), " ", count, " · ", words("초당", "a second"), " ", speed, " · ",
+      words("손실", "losses"), " ", shownLosses),
+    note,
+    h("div", { className: "lab-grid" },
+      picture(samples.canvas, "samples", ["같은 z에서 나온 숫자", "Digits from the same z"]),
+      picture(back.canvas, "gradient", ["생성기로 돌아가는 것: 빨간 픽셀은 밝을수록, 파란 픽셀은 어두울수록 판별기가 더 속습니다",
+        "What flows back to the generator: brighter red or darker blue pixels would fool the discriminator more"]),
+      picture(losses.canvas, "losses", ["손실과 평형의 값(점선): d_loss는 파랑, g_loss는 보라", "Losses and, dotted, their values at the equilibrium: d_loss blue, g_loss purple"], 1),
+      picture(verdicts.canvas, "verdicts", ["판별기의 확률: 진짜는 초록, 가짜는 보라", "What the discriminator says: real green, fake purple"], 1)),
+    h("p", {}, words("가장 큰 기울기(픽셀 하나)", "Largest gradient of a pixel"), " ", strength),
+    h("fieldset", {}, h("legend", {}, words("설정: 학습하는 도중에도 바꿀 수 있습니다", "Settings: they may be changed while it trains")),
+      h("div", { className: "lab-dials" }, Object.entries(DIALS).map(([name, [, , label]]) => labelled(words(...label), dials[name])))),
+    h("fieldset", {}, h("legend", {}, words("망가뜨려 보기", "Break it")), h("ul", { className: "lab-breaks" }, breaks,
+      h("li", {}, button(words("처음 설정으로", "Mend it: the first settings"), () => preset({}))))),
+    h("p", {}, copy),
+  );
+  follow();
+
+  lab.ready = new Promise((resolve, reject) => {
+    worker.onerror = (event) => {
+      say(...words("이 브라우저에서는 학습을 시작할 수 없습니다.", "The training cannot start in this browser."), ` ${event.message ?? ""}`);
+      reject(new Error(event.message));
+    };
+    worker.onmessage = ({ data }) => {
+      if (!data.ready) return show(data);
+      order("begin", { interval: still.matches ? 1000 : 100 });
+      for (const control of [play, step, again]) control.disabled = false;
+      say(...(wrong.length ? words(`주소에 쓸 수 없는 값이 있어 무시했습니다: ${wrong.join(", ")}`, `The address had values that cannot be, and they were left out: ${wrong.join(", ")}`) : []));
+      resolve();
+    };
+  });
+  lab.ready.catch(() => {}); // it has been said on the page
+  still.addEventListener("change", () => order(null, { interval: still.matches ? 1000 : 100 }));
+  return lab;
+}

@@ -1,0 +1,87 @@
+// Trains in a thread of its own, so that the page stays smooth, and shows how things stand some times a second.
+import { GAN, SIZES, start } from "./gan.js";
+import { inflate } from "./files.js";
+import { firstWeights, latents, minibatch, shownLatents } from "./random.js";
+
+const BATCH = 100, SHOWN = 16, SLOW = 600; // images, images, milliseconds
+const state = { gan: null, settings: null, playing: false, slow: false, interval: 100, images: null, losses: [] };
+
+async function loadDigits() {
+  const bytes = await inflate(new URL("digits.bin", import.meta.url));
+  return Float32Array.from(bytes, (byte) => byte / 127.5 - 1);
+}
+
+function rows(images, indices) {
+  const picked = new Float32Array(indices.length * SIZES.pixels);
+  indices.forEach((row, i) => picked.set(images.subarray(row * SIZES.pixels, (row + 1) * SIZES.pixels), i * SIZES.pixels));
+  return picked;
+}
+
+const realImages = (update) =>
+  rows(state.images, minibatch(state.settings.seed, update, state.images.length / SIZES.pixels, BATCH));
+
+async function update() {
+  const { gan, settings } = state, z = latents(settings.seed, gan.updates, BATCH);
+  state.losses.push(await gan.update(realImages(gan.updates), z, settings));
+}
+
+async function show() {
+  const { gan, settings } = state, { alpha } = settings;
+  const images = await gan.draw(shownLatents(settings.seed, SHOWN), alpha, settings.average > 0);
+  const fake = await gan.draw(latents(settings.seed, gan.updates, BATCH), alpha);
+  postMessage({
+    updates: gan.updates,
+    losses: state.losses.splice(0),
+    images,
+    back: await gan.backToPixels(images, settings),
+    onReal: await gan.judge(realImages(gan.updates), alpha),
+    onFake: await gan.judge(fake, alpha),
+  });
+}
+
+const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const diverged = () => state.losses.flat().some((loss) => !Number.isFinite(loss));
+
+// One at a time: training must not be met in the middle by a new beginning.
+let turn = Promise.resolve();
+const inTurn = (task) => (turn = turn.then(task));
+
+async function go() {
+  const begun = performance.now();
+  while (state.playing && performance.now() - begun < (state.slow ? 0 : state.interval)) await update();
+  if (state.slow && state.playing) await update();
+  state.playing &&= !diverged();
+  await show();
+  await pause(state.slow && state.playing ? SLOW : 0); // lets messages in
+  if (state.playing) inTurn(go);
+}
+
+const orders = {
+  async begin(settings) {
+    state.gan?.dispose();
+    Object.assign(state, { settings, losses: [], gan: new GAN(firstWeights(settings.seed, SIZES)) });
+    await show();
+  },
+  async settings(settings) {
+    state.settings = settings;
+  },
+  async step() {
+    await update();
+    await show();
+  },
+  async play() {
+    state.playing = true;
+    await go();
+  },
+};
+
+onmessage = ({ data: { order, settings, slow, interval } }) => {
+  if (slow !== undefined) state.slow = slow;
+  if (interval !== undefined) state.interval = interval;
+  if (order === "pause") state.playing = false;
+  else if (order && !(order === "play" && state.playing)) inTurn(() => orders[order](settings));
+};
+
+await start();
+state.images = await loadDigits();
+postMessage({ ready: true });

@@ -1,0 +1,277 @@
+"""The lab in Chromium: its arithmetic is the package's, its dials work, and it stays within its bounds."""
+
+import gzip
+import io
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from in_browser import MARKS, tab
+from PIL import Image
+
+from learning_gan.backend import keras, tf
+from learning_gan.data import load_mnist, to_unit_range
+from learning_gan.inputs import SAMPLE, latents
+from learning_gan.losses import Loss, cross_entropy, discriminator_loss
+from learning_gan.optimizers import model_optimizers
+from learning_gan.recipe import recipe
+from learning_gan.sampling import latent_path
+from learning_gan.training import GAN, build_gan
+
+pytestmark = [*MARKS, pytest.mark.lab]
+
+SETTINGS = {"alpha": 0.01, "smooth": 0.1, "beta_1": 0.5, "d_rate": 0.002, "g_rate": 0.002, "average": 0}
+DENSE = {"w1": (100, 128), "b1": (128,), "w2": (128, 784), "b2": (784,)}
+CONVOLUTIONAL = {
+    "w1": (110, 3136), "b1": (3136,), "w2": (4, 4, 32, 64), "b2": (32,), "w3": (4, 4, 1, 32), "b3": (1,),
+}  # fmt: skip
+BRIGHTNESS = """selector => { const canvas = document.querySelector(selector), { width, height } = canvas;
+    const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+    copy.drawImage(canvas, 0, 0);
+    const { data } = copy.getImageData(0, 0, width, height);
+    let sum = 0, count = 0;
+    for (let i = 0; i < data.length; i += 4) if (data[i + 3]) { sum += data[i]; count++; }
+    return sum / count }"""
+SAMPLES = "#lab-training .lab-picture:nth-of-type(1) canvas"
+
+
+def in_page(opened, module: str, body: str, argument):
+    "What a function of one of the page's modules returns."
+    return opened.evaluate(
+        f"async given => {{ const m = await import('./assets/lab/{module}'); {body} }}", argument
+    )
+
+
+def ready(opened):
+    "Wait for room two."
+    opened.wait_for_function("window.lab")
+    opened.evaluate("lab.ready")
+
+
+def reach(opened, updates: int):
+    opened.wait_for_function(f"lab.updates >= {updates}", timeout=100_000)
+
+
+def stored(site, name: str, shapes: dict) -> list[np.ndarray]:
+    "The weights in a file of the lab."
+    data, at, arrays = gzip.decompress((site / "assets" / "lab" / name).read_bytes()), 0, []
+    for shape in shapes.values():
+        count, step = int(np.prod(shape)), np.frombuffer(data, "<f4", 1, at)[0]
+        arrays.append((np.frombuffer(data, np.int8, count, at + 4) * step).astype(np.float32).reshape(shape))
+        at += 4 + count
+    assert at == len(data)
+    return arrays
+
+
+def test_generators_are_those_of_keras(browser, address, site):
+    z = latents(0, 0, 64, 100, SAMPLE).numpy()
+    generator = build_gan(recipe("tuned"), 0).generator
+    told = np.concatenate([z, np.tile(np.eye(10, dtype="float32")[7], (64, 1))], 1)
+    w1, b1, w2, b2, w3, b3 = stored(site, "conditional.bin", CONVOLUTIONAL)
+    twice = dict(strides=2, padding="same")
+    h = keras.ops.conv_transpose(np.maximum(told @ w1 + b1, 0).reshape(-1, 7, 7, 64), w2, **twice) + b2
+    seven = np.tanh(keras.ops.conv_transpose(keras.ops.relu(h), w3, **twice) + b3)
+    with tab(browser, address, "lab.html") as opened:
+        for epoch in (0, 20):
+            generator.set_weights(stored(site, f"epoch_{epoch}.bin", DENSE))
+            draw = "const draw = await m.afterEpoch(given[0]); return [...draw(Float32Array.from(given[1]))]"
+            images = in_page(opened, "generators.js", draw, [epoch, z.ravel().tolist()])
+            np.testing.assert_allclose(np.reshape(images, (64, 784)), generator(z).numpy(), atol=1e-5)
+        draw = "const draw = await m.conditional(); return [...draw(Float32Array.from(given), 7)]"
+        images = in_page(opened, "generators.js", draw, z.ravel().tolist())
+        np.testing.assert_allclose(np.reshape(images, seven.shape), seven, atol=1e-5)
+
+
+class MoreSteps(GAN):
+    "Two steps of D an update, as the page takes them."
+
+    def update(self, real_images, z):
+        self.update_discriminator(real_images, self.generator(z, training=True))
+        return super().update(real_images, z)
+
+
+MINUS_D_LOSS = Loss(discriminator_loss, lambda fake_logits: -cross_entropy(fake_logits, 0))
+
+
+@pytest.mark.parametrize(("loss", "d_steps"), [("flipped", 1), ("flipped", 2), ("minus_d_loss", 1)])
+def test_updates_are_those_of_the_package(browser, address, loss, d_steps):
+    gan = build_gan(recipe("post", beta_1=0.5), 0)
+    if d_steps == 2:
+        gan = MoreSteps(gan.generator, gan.discriminator)
+        gan.compile(*model_optimizers(beta_1=0.5))
+    if loss == "minus_d_loss":
+        gan.losses_of = MINUS_D_LOSS
+    weights = [w.ravel() for network in (gan.generator, gan.discriminator) for w in network.get_weights()]
+    real = to_unit_range(load_mnist("embedded").train.images[:2000]).reshape(20, 100, 784)
+    z = np.stack([latents(0, update, 100, 100) for update in range(20)])
+    update = tf.function(gan.update)
+    expected = [
+        [float(loss) for loss in update(*map(tf.constant, pair))] for pair in zip(real, z, strict=True)
+    ]
+    learn = """const bytes = await (await fetch("given.bin")).arrayBuffer(), losses = [];
+        let at = 0;
+        const take = (count) => new Float32Array(bytes, 4 * (at += count) - 4 * count, count);
+        const network = (n, out) => ({ w1: take(n * 128), b1: take(128), w2: take(128 * out), b2: take(out) });
+        await m.start();
+        const gan = new m.GAN({ g: network(100, 784), d: network(784, 1) });
+        for (let i = 0; i < 20; i++) losses.push(await gan.update(take(78400), take(10000), given));
+        return losses;"""
+    minibatches = [part.ravel() for pair in zip(real, z, strict=True) for part in pair]
+    given = np.concatenate([*weights, *minibatches]).astype("<f4").tobytes()
+    with tab(browser, address, "lab.html") as opened:
+        opened.route("**/given.bin", lambda route: route.fulfill(body=given))
+        losses = in_page(opened, "gan.js", learn, SETTINGS | {"loss": loss, "d_steps": d_steps})
+        np.testing.assert_allclose(losses, expected, atol=1e-4)
+
+
+def test_the_way_between_is_that_of_the_package(browser, address):
+    a, b = latents(0, 0, 2, 100, SAMPLE).numpy()
+    way = "return [0, .25, .5, 1].map(t => [...m.path(Float32Array.from(given[0]), Float32Array.from(given[1]), t)])"
+    with tab(browser, address, "lab.html") as opened:
+        found = in_page(opened, "sampling.js", way, [a.tolist(), b.tolist()])
+    np.testing.assert_allclose(found, latent_path(a, b, 5)[[0, 1, 2, 4]], atol=1e-4)
+
+
+def test_300_updates_train(browser, address):
+    "Noise is grey; digits are mostly black. A pause holds, a step is one update."
+    with tab(browser, address, "lab.html") as opened:
+        ready(opened)
+        opened.wait_for_function(f"({BRIGHTNESS})({SAMPLES!r}) > 100")
+        opened.evaluate("lab.play()")
+        reach(opened, 300)
+        opened.evaluate("lab.pause()")
+        opened.wait_for_timeout(1000)
+        done = opened.evaluate("lab.updates")
+        assert opened.evaluate(BRIGHTNESS, SAMPLES) < 90
+        opened.get_by_role("button", name="One update").click()
+        reach(opened, done + 1)
+        assert opened.evaluate("lab.updates") == done + 1
+
+
+def losses_after(opened, updates: int) -> str:
+    ready(opened)
+    for done in range(updates):
+        opened.get_by_role("button", name="One update").click()
+        reach(opened, done + 1)
+    return opened.locator(".lab-numbers output").last.inner_text()
+
+
+def test_an_address_holds_the_settings(browser, address):
+    "Whoever opens an address sees what its sender saw; what cannot be in it is said."
+    sent = "lab.html?beta_1=0.9&seed=3&smooth=7#lab-training"
+    with tab(browser, address, sent) as opened:
+        first = losses_after(opened, 3)
+        assert "smooth=7" in opened.locator("#lab-training .lab-note").inner_text()
+        assert opened.locator("#lab-beta_1").input_value() == "0.9"
+        opened.locator("#lab-loss").select_option("minus_d_loss")
+        query = parse_qs(urlsplit(opened.url).query)
+        assert query == {"beta_1": ["0.9"], "seed": ["3"], "loss": ["minus_d_loss"]}
+    with tab(browser, address, sent) as opened:
+        assert losses_after(opened, 3) == first
+    with tab(browser, address, "lab.html?seed=4&beta_1=0.9") as opened:
+        assert losses_after(opened, 3) != first
+
+
+def test_a_button_breaks_it_and_another_mends_it(browser, address):
+    "With a discriminator that stands still, the generator's loss soon is nothing."
+    with tab(browser, address, "lab.html") as opened:
+        ready(opened)
+        opened.get_by_role("button", name="Stop the discriminator").click()
+        reach(opened, 100)
+        assert opened.locator("#lab-d_rate").input_value() == "0"
+        assert float(opened.locator(".lab-numbers output").last.inner_text().split("g ")[1]) < 0.1
+        assert opened.get_by_role("link", name="See it in the museum").count() == 3
+        opened.get_by_role("button", name="Mend it").click()
+        opened.wait_for_function("lab.updates < 100")
+        assert opened.locator("#lab-d_rate").input_value() == "0.002"
+
+
+def test_digits_move_and_can_be_chosen(browser, address):
+    "The pointer moves them, the sliders do as well, an epoch of 0 is noise, and a chosen digit comes from another generator."
+    canvas = "#lab-sampling canvas"
+    shown = f"document.querySelector({canvas!r}).toDataURL()"
+    with tab(browser, address, "lab.html") as opened:
+        opened.wait_for_function(f"({BRIGHTNESS})({canvas!r}) > 10")
+        seen = {opened.evaluate(shown)}
+
+        def changes(act):
+            act()
+            opened.wait_for_function(f"seen => !seen.includes({shown})", arg=list(seen))
+            seen.add(opened.evaluate(shown))
+
+        changes(lambda: opened.locator(canvas).first.hover(position={"x": 20, "y": 30}))
+        changes(lambda: opened.get_by_label("z across").press("ArrowRight"))
+        changes(lambda: opened.get_by_role("button", name="Other z").click())
+        before = opened.evaluate(shown)
+        changes(lambda: opened.get_by_role("radio", name="7").check())
+        assert opened.get_by_label("epochs of training").is_disabled()
+        opened.get_by_role("radio", name="any").check()
+        opened.wait_for_function(f"before => before === {shown}", arg=before)
+        changes(lambda: opened.get_by_label("epochs of training").press("Home"))
+        assert opened.evaluate(BRIGHTNESS, canvas) > 100
+
+
+def test_pictures_can_be_taken_along(browser, address):
+    with tab(browser, address, "lab.html") as opened:
+        ready(opened)
+        names = set()
+        for button in opened.locator(".lab-png").all():
+            with opened.expect_download() as download:
+                button.click()
+            names.add(download.value.suggested_filename)
+            image = Image.open(io.BytesIO(download.value.path().read_bytes()))
+            assert image.format == "PNG" and image.width >= 480
+        assert names == {
+            f"{name}.png" for name in ("digits", "between", "samples", "gradient", "losses", "verdicts")
+        }
+
+
+def test_every_control_is_reached_by_keyboard(browser, address):
+    "A group of radio buttons counts once; what is switched off, not at all."
+    controls = """[...document.querySelectorAll(".lab :is(button, input, select, a)")]
+        .filter(e => !e.disabled && e.getClientRects().length && !(e.type === "radio" && !e.checked)).length"""
+    with tab(browser, address, "lab.html") as opened:
+        ready(opened)
+        wanted = opened.evaluate(controls)
+        assert wanted > 30
+        opened.locator("#lab-sampling button").first.focus()
+        reached = 1
+        for _ in range(wanted + 5):
+            opened.keyboard.press("Tab")
+            reached += opened.evaluate("!!document.activeElement.closest('.lab')")
+        assert reached == wanted
+
+
+def test_less_motion_for_those_who_ask(browser, address):
+    "No more than a picture a second, where else there are ten."
+    frames = """milliseconds => new Promise(resolve => { let frames = 0;
+        const watch = new MutationObserver(() => frames++);
+        watch.observe(document.querySelector(".lab-numbers output"), { childList: true });
+        lab.play(); setTimeout(() => resolve(frames), milliseconds); })"""
+    with tab(browser, address, "lab.html", reduced_motion="reduce") as opened:
+        ready(opened)
+        assert opened.evaluate(frames, 3000) <= 4
+
+
+def test_without_javascript_the_page_says_what_one_would_see(browser, address):
+    with tab(browser, address, "lab.html", java_script_enabled=False) as opened:
+        text = opened.locator("#lab-training").inner_text()
+        assert "JavaScript" in text and "자바스크립트" in text
+        assert opened.locator("main img").count() >= 1
+
+
+def test_it_is_light(site):
+    "Room one with all its epochs in 700 kB, the whole page in 2.5 MB; jax-js is loaded by this page alone."
+    page, files = (
+        site / "lab.html",
+        {path.name: path.stat().st_size for path in (site / "assets" / "lab").iterdir()},
+    )
+    shared = sum((site / "assets" / name).stat().st_size for name in ("site.css", "math.woff2"))
+    whole = page.stat().st_size + sum(files.values()) + shared
+    only_two = {"jax.js", "gan.js", "worker.js", "digits.bin", "conditional.bin", "jax-LICENSE.txt"}
+    room_one = sum(size for name, size in files.items() if name not in only_two)
+    assert room_one <= 700_000 and whole <= 2_500_000, (room_one, whole)
+    for other in site.glob("*.html"):
+        if other != page:
+            assert not re.search(r"assets/lab/[\w.]+js", other.read_text(encoding="utf-8")), other.name

@@ -1,0 +1,172 @@
+"""Write what the lab's page loads: jax-js in one file, 2,000 digits, and trained generators in few bytes.
+
+The generators are those of the recipe `tuned`, with the average of their weights after some epochs, and the one of
+the recipe `digits` that executing chapter 31 leaves in nbs/runs/digits. Weights are stored as whole numbers of steps,
+a step for each array, and packed by gzip; what the rounding does to a picture is printed.
+"""
+
+import gzip
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from learning_gan.backend import keras
+from learning_gan.data import load_mnist
+from learning_gan.files import atomic_path
+from learning_gan.inputs import SAMPLE, latents
+from learning_gan.labels import labels_in_turn, with_labels
+from learning_gan.recipe import recipe
+from learning_gan.sampling import load_generator
+from learning_gan.training import build_gan, train
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "nbs" / "assets" / "lab"
+CONDITIONAL = ROOT / "nbs" / "runs" / "digits"
+JAX, ESBUILD = "@jax-js/jax@0.1.25", "esbuild@0.28.2"
+EPOCHS = (0, 1, 2, 3, 5, 8, 12, 20)
+DIGITS = 2_000
+LARGEST = 31  # steps from 0 to the largest weight: five bits and a sign, of which gzip leaves about four
+
+
+def write(name: str, data: bytes) -> None:
+    "Write a file of the lab."
+    with atomic_path(OUT / name) as temporary:
+        temporary.write_bytes(data)
+    print(f"{name}: {len(data):,} bytes", flush=True)
+
+
+def write_jax() -> None:
+    "jax-js as one module, without the two backends for graphics cards, and its licence."
+    with tempfile.TemporaryDirectory() as folder:
+        npm = [
+            "npm",
+            "install",
+            "--prefix",
+            folder,
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--silent",
+        ]
+        subprocess.run([*npm, JAX, ESBUILD], check=True)
+        package = Path(folder, "node_modules", "@jax-js", "jax")
+        backends = [f"--external:./{path.name}" for path in (package / "dist").glob("webg*.js")]
+        command = [
+            Path(folder, "node_modules/.bin/esbuild"),
+            package / "dist/index.js",
+            "--bundle",
+            "--minify",
+        ]
+        banner = f"--banner:js=// {JAX}, MIT, see jax-LICENSE.txt"
+        bundle = subprocess.run(
+            [*command, "--format=esm", banner, *backends], check=True, capture_output=True
+        ).stdout
+        write("jax.js", bundle)
+        write("jax-LICENSE.txt", (package / "LICENSE").read_bytes())
+
+
+def packed(data: bytes) -> bytes:
+    "The same bytes each time: gzip without a date."
+    return gzip.compress(data, 9, mtime=0)
+
+
+def in_steps(arrays: list[np.ndarray]) -> tuple[bytes, list[np.ndarray]]:
+    "Weights as whole numbers of steps: the bytes, and the weights that come back from them."
+    data, back = b"", []
+    for array in arrays:
+        step = np.float32(np.abs(array).max() / LARGEST or 1)
+        whole = np.round(array / step).astype(np.int8)
+        data += step.tobytes() + whole.tobytes()
+        back.append(whole.astype(np.float32) * step)
+    return packed(data), back
+
+
+def write_weights(name: str, arrays: list[np.ndarray], draw) -> None:
+    "Write the weights and print how far a pixel moves; `draw` makes images in [-1, 1] of a list of weights."
+    data, back = in_steps(arrays)
+    write(name, data)
+    moved = np.abs(draw(arrays) - draw(back))
+    print(f"  a pixel moves by {moved.mean():.4f} in the mean, of 2", flush=True)
+
+
+class Keep(keras.callbacks.Callback):
+    "Keeps the average of the generator's weights after some epochs."
+
+    def __init__(self):
+        super().__init__()
+        self.kept = {}
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 in EPOCHS:
+            self.kept[epoch + 1] = self.model.averaged_generator().get_weights()
+
+
+def write_epochs() -> None:
+    "The generator of the recipe `tuned` before the training and after some epochs."
+    hp, keep = recipe("tuned"), Keep()
+    generator = build_gan(hp, 0).generator
+    keep.kept[0] = generator.get_weights()
+    with tempfile.TemporaryDirectory() as folder:
+        train(hp, load_mnist("mnist"), Path(folder, "run"), callbacks=(keep,))
+    z = latents(0, 0, 64, hp.z_size, SAMPLE)
+
+    def draw(weights):
+        generator.set_weights(weights)
+        return generator(z).numpy()
+
+    for epoch in EPOCHS:
+        write_weights(f"epoch_{epoch}.bin", keep.kept[epoch], draw)
+
+
+def folded(generator: keras.Model) -> list[np.ndarray]:
+    "The weights of a convolutional generator with its batch normalisation multiplied into the layers before."
+    arrays = []
+    for layer, norm in (("project", "norm_1"), ("up_1", "norm_2")):
+        gamma, beta, mean, variance = generator.get_layer(norm).get_weights()
+        scale = gamma / np.sqrt(variance + generator.get_layer(norm).epsilon)
+        kernel = generator.get_layer(layer).get_weights()[0]
+        places = kernel.shape[-1] // len(scale) if layer == "project" else 1  # a channel has many places
+        factor = np.tile(scale, places) if layer == "project" else scale[:, None]
+        arrays += [kernel * factor, np.tile(beta - mean * scale, places)]
+    return arrays + generator.get_layer("images").get_weights()
+
+
+def write_conditional() -> None:
+    "The generator that is told the digit."
+    generator = load_generator(CONDITIONAL, average=True)
+    arrays, layers = folded(generator), ("project", "up_1", "images")
+    told = with_labels(latents(0, 0, 40, 100, SAMPLE), labels_in_turn(40, 10), 10)
+    before = generator(told).numpy()
+
+    def draw(weights):
+        h = np.maximum(np.concatenate(told, 1) @ weights[0] + weights[1], 0).reshape(-1, 7, 7, 64)
+        twice = dict(strides=2, padding="same")
+        h = keras.ops.relu(keras.ops.conv_transpose(h, weights[2], **twice) + weights[3])
+        return np.tanh(keras.ops.conv_transpose(h, weights[4], **twice) + weights[5])
+
+    assert np.abs(draw(arrays) - before).max() < 1e-4, layers
+    write_weights("conditional.bin", arrays, draw)
+
+
+def main() -> None:
+    "Write everything anew."
+    if not shutil.which("npm"):
+        sys.exit("npm is needed to fetch jax-js: install Node.js")
+    if not CONDITIONAL.is_dir():
+        sys.exit(
+            f"{os.path.relpath(CONDITIONAL)} is missing: execute chapter 31, or make notebooks, which trains it"
+        )
+    OUT.mkdir(exist_ok=True)
+    write_jax()
+    write("digits.bin", packed(load_mnist("embedded").train.images[:DIGITS].tobytes()))
+    write_conditional()
+    write_epochs()
+
+
+if __name__ == "__main__":
+    main()
