@@ -199,6 +199,20 @@ def test_saved_outputs_hold_no_error_and_no_noise(path):
 
 
 @notebook_cases()
+def test_plumbing_is_folded_in_jupyter(root, path, monkeypatch):
+    "The first screen in JupyterLab is the chapter's title and words, not its imports."
+    monkeypatch.syspath_prepend(os.fspath(root / "tools"))
+    from execute_notebooks import is_plumbing
+
+    open_cells = [
+        source(cell)
+        for cell in cells(path, "code")
+        if is_plumbing(cell) and not cell["metadata"].get("jupyter", {}).get("source_hidden")
+    ]
+    assert open_cells == []
+
+
+@notebook_cases()
 def test_languages_come_in_pairs(path):
     for cell in cells(path, "markdown"):
         languages = re.findall(r'^<div lang="(\w+)">$', source(cell), flags=re.M)

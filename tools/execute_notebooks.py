@@ -1,6 +1,10 @@
-"""Execute the chapters in reading order and save their outputs; stop at the first that fails."""
+"""Execute the chapters in reading order and save their outputs; stop at the first that fails.
+
+Cells that are plumbing are folded, so that a reader who opens a chapter in JupyterLab meets its words first.
+"""
 
 import argparse
+import ast
 import os
 import shutil
 import subprocess
@@ -17,6 +21,26 @@ from traitlets.config import Config
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def is_plumbing(cell: dict) -> bool:
+    "Whether a cell does nothing that a learner came for: hidden on the site, or only imports."
+    source = "".join(cell["source"])
+    if cell["cell_type"] != "code" or source.startswith(("#| hide", "#| default_exp")):
+        return cell["cell_type"] == "code"
+    try:
+        statements = ast.parse(source).body
+    except SyntaxError:  # a magic command
+        return False
+    imports = [s for s in statements if isinstance(s, ast.Import | ast.ImportFrom)]
+    rest = {ast.unparse(s) for s in statements if s not in imports}
+    return bool(imports) and rest <= {"use_style()"}
+
+
+def fold(cells: list[dict]) -> None:
+    "Fold the plumbing in JupyterLab."
+    for cell in filter(is_plumbing, cells):
+        cell["metadata"].setdefault("jupyter", {})["source_hidden"] = True
+
+
 def execute(path: Path) -> float:
     "Run the notebook at `path` in its folder, write it back with its outputs, and return the seconds it took."
     start = time.monotonic()
@@ -27,8 +51,10 @@ def execute(path: Path) -> float:
         local = Config(KernelManager={"transport": "ipc", "ip": f"{sockets}/kernel"})
         options = {"timeout": None, "kernel_name": "python3", "coalesce_streams": True}
         NotebookClient(notebook, resources=place, config=local, **options).execute()
-    # The site says how long a chapter runs.
+    # The site says how long a chapter runs, and on how many processors.
     notebook.metadata["run_seconds"] = round(time.monotonic() - start, 1)
+    notebook.metadata["run_cpus"] = os.cpu_count()
+    fold(notebook.cells)
     beside = path.with_suffix(".ipynb.tmp")
     nbformat.write(notebook, beside)
     beside.replace(path)

@@ -192,8 +192,9 @@ def times(notebook: dict) -> str:
     parts["ko"].append(f"읽기 {minutes['ko']}분")
     parts["en"].append(f"{minutes['en']} min read")
     if run := notebook["metadata"].get("run_seconds"):
-        parts["ko"].append(f"실행 {seconds_text(run)['ko']}")
-        parts["en"].append(f"runs in {seconds_text(run)['en']}")
+        cpus = notebook["metadata"]["run_cpus"]
+        parts["ko"].append(f"실행 {seconds_text(run)['ko']} (CPU {cpus}개)")
+        parts["en"].append(f"runs in {seconds_text(run)['en']} on {cpus} CPUs")
     return both_languages(*(" · ".join(texts) for texts in parts.values()))
 
 

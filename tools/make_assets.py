@@ -70,7 +70,7 @@ def card_page() -> str:
     p {{ font-size: 30px; margin: 0 0 30px; color: #c8ced6; }} img.mark {{ width: 72px; }}
     div {{ height: 294px; overflow: hidden; }} img.results {{ width: 1072px; }}
     </style><h1><img class="mark" src="data:image/svg+xml;base64,{mark}">GAN 배우기 · Learning GAN</h1>
-    <p>노이즈에서 숫자까지, 노트북으로 · From noise to digits, in notebooks</p>
+    <p>잡음에서 숫자까지, 노트북으로 · From noise to digits, in notebooks</p>
     <div><img class="results" src="{results()}"></div>"""
 
 
