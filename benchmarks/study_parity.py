@@ -19,9 +19,10 @@ from scipy import stats
 
 from learning_gan.data import load_mnist
 from learning_gan.inputs import epoch_order
+from learning_gan.measures import frechet_distance, histogram
 from learning_gan.recipe import HyperParameters
+from learning_gan.ruler import CLASSIFIER_SHA256, RULER_IMAGES, describe
 from learning_gan.sampling import sample
-from learning_gan.scorecard import CLASSIFIER_SHA256, RULER_IMAGES, describe, frechet_distance, histogram
 from learning_gan.studies import (
     Job,
     find_results,

@@ -11,8 +11,10 @@ from scipy import stats
 from scipy.linalg import sqrtm
 from scipy.spatial.distance import cdist
 
-from learning_gan import scorecard as sc
+from learning_gan import measures
 from learning_gan.data import load_mnist
+from learning_gan.ruler import describe
+from learning_gan.scorecard import Reference, scorecard
 
 rng = np.random.default_rng(20_170_701)
 
@@ -28,7 +30,7 @@ def digit_features(embedded):
     noisy = np.clip(embedded.train.images[:600] + rng.normal(0, 60, (600, 28, 28, 1)), 0, 255)
     noisy[:20] = rng.uniform(0, 255, (20, 28, 28, 1))
     sets = embedded.test.images, embedded.train.images[1_000:1_700], noisy.astype(np.uint8)
-    return [sc.describe(images)[0] for images in sets]
+    return [describe(images)[0] for images in sets]
 
 
 def gaussian_features(n, d, scale, shift):
@@ -50,13 +52,15 @@ def frechet_by_sqrtm(x, y):
 @pytest.mark.parametrize(("d", "scale", "shift"), [(2, 1, 0), (10, 3, 0.1), (84, 10, 1), (84, 100, 0)])
 def test_frechet_equals_scipys_sqrtm(d, scale, shift):
     x, y = gaussian_features(900, d, scale, 0), gaussian_features(700, d, scale, shift)
-    assert sc.frechet_distance(x, y) == pytest.approx(frechet_by_sqrtm(x, y), rel=1e-6)
+    assert measures.frechet_distance(x, y) == pytest.approx(frechet_by_sqrtm(x, y), rel=1e-6)
 
 
 def test_frechet_equals_scipys_sqrtm_on_digits(digit_features):
     test, train, noisy = digit_features
     for other in (train, noisy):
-        assert sc.frechet_distance(test, other) == pytest.approx(frechet_by_sqrtm(test, other), rel=1e-6)
+        assert measures.frechet_distance(test, other) == pytest.approx(
+            frechet_by_sqrtm(test, other), rel=1e-6
+        )
 
 
 def test_frechet_ignores_dead_and_counts_repeated_features():
@@ -66,18 +70,18 @@ def test_frechet_ignores_dead_and_counts_repeated_features():
     def dead(z):
         return np.hstack([z, np.zeros((len(z), 30)), np.full((len(z), 5), 7.0)])
 
-    assert sc.frechet_distance(dead(x), dead(y)) == pytest.approx(expected, rel=1e-9)
-    assert sc.frechet_distance(np.tile(x, 3), np.tile(y, 3)) == pytest.approx(3 * expected, rel=1e-9)
+    assert measures.frechet_distance(dead(x), dead(y)) == pytest.approx(expected, rel=1e-9)
+    assert measures.frechet_distance(np.tile(x, 3), np.tile(y, 3)) == pytest.approx(3 * expected, rel=1e-9)
 
 
 def test_frechet_with_fewer_images_than_features():
     x, y = gaussian_features(12, 40, 5, 0), gaussian_features(15, 40, 5, 1)
     basis = np.linalg.qr(np.vstack([x, y]).T)[0]  # all 27 points lie in 27 dimensions
-    expected = sc.frechet_distance(x @ basis, y @ basis)
-    assert sc.frechet_distance(x, y) == pytest.approx(expected, rel=1e-9)
+    expected = measures.frechet_distance(x @ basis, y @ basis)
+    assert measures.frechet_distance(x, y) == pytest.approx(expected, rel=1e-9)
     # a feature that only one side has: its variance and its squared mean are added
     own = rng.normal(3, 2, 15)
-    more = sc.frechet_distance(np.c_[x, np.zeros(12)], np.c_[y, own]) - expected
+    more = measures.frechet_distance(np.c_[x, np.zeros(12)], np.c_[y, own]) - expected
     assert more >= own.mean() ** 2
 
 
@@ -93,13 +97,13 @@ def test_mmd2_equals_its_definition_pair_by_pair():
     within_x = sum(k(x[i], x[j]) for i in range(7) for j in range(7) if i != j) / (7 * 6)
     within_y = sum(k(y[i], y[j]) for i in range(9) for j in range(9) if i != j) / (9 * 8)
     across = sum(k(a, b) for a in x for b in y) / (7 * 9)
-    assert sc.mmd2(x, y) == pytest.approx(within_x + within_y - 2 * across, rel=1e-12)
+    assert measures.mmd2(x, y) == pytest.approx(within_x + within_y - 2 * across, rel=1e-12)
 
 
 def test_kid_is_the_mean_and_student_interval_of_ten_groups(digit_features):
     test, train, _ = digit_features
-    values = [sc.mmd2(test[i * 50 : i * 50 + 50], train[i * 70 : i * 70 + 70]) for i in range(10)]
-    value, interval = sc.kid(test, train)
+    values = [measures.mmd2(test[i * 50 : i * 50 + 50], train[i * 70 : i * 70 + 70]) for i in range(10)]
+    value, interval = measures.kid(test, train)
     low, high = stats.t.interval(0.95, 9, loc=np.mean(values), scale=stats.sem(values))
     assert value == pytest.approx(np.mean(values), rel=1e-9)
     assert interval == pytest.approx((low, high), rel=1e-9)
@@ -125,14 +129,14 @@ def test_neighbour_scores_equal_prdc_on_digits(digit_features):
 
 def check_against_prdc(real, fake, k):
     expected = compute_prdc(real, fake, nearest_k=k)
-    ours = sc.neighbour_scores(real, fake, k)
+    ours = measures.neighbour_scores(real, fake, k)
     assert ours == pytest.approx({name: float(value) for name, value in expected.items()}, abs=1e-6)
 
 
 def test_known_radii_give_the_same_scores(digit_features):
     test, train, _ = digit_features
-    radii = sc.neighbour_radii(test)
-    assert sc.neighbour_scores(test, train, real_radii=radii) == sc.neighbour_scores(test, train)
+    radii = measures.neighbour_radii(test)
+    assert measures.neighbour_scores(test, train, real_radii=radii) == measures.neighbour_scores(test, train)
 
 
 # The rest
@@ -143,29 +147,29 @@ def test_classifier_score_equals_scipys_entropy():
     probabilities[0] = np.eye(10)[3]
     marginal = probabilities.mean(axis=0)
     expected = np.exp(np.mean([stats.entropy(p, marginal) for p in probabilities]))
-    assert sc.classifier_score(probabilities) == pytest.approx(expected, rel=1e-12)
+    assert measures.classifier_score(probabilities) == pytest.approx(expected, rel=1e-12)
 
 
 def test_histogram_kl_equals_scipys_entropy():
     p, q = rng.dirichlet(np.ones(10)), rng.dirichlet(np.ones(10))
     p[2], p[3] = 0, p[2] + p[3]
-    assert sc.histogram_kl(p, q) == pytest.approx(stats.entropy(p, q), rel=1e-12)
+    assert measures.histogram_kl(p, q) == pytest.approx(stats.entropy(p, q), rel=1e-12)
 
 
 def test_nearest_training_images_equal_scipys_cdist(embedded):
     images, training = embedded.test.images[:60], embedded.train.images
     flat = [pixels.reshape(-1, 784) / 127.5 - 1 for pixels in (images, training)]
     all_distances = cdist(*flat)
-    distances, index = sc.nearest_training_images(images, training)
+    distances, index = measures.nearest_training_images(images, training)
     assert distances == pytest.approx(all_distances.min(axis=1), rel=1e-5)
     assert index.tolist() == all_distances.argmin(axis=1).tolist()
 
 
 def test_memorisation_sees_partial_copying(embedded):
-    held_out, _ = sc.nearest_training_images(embedded.test.images, embedded.train.images)
-    fresh, _ = sc.nearest_training_images(embedded.validation.images, embedded.train.images)
-    assert sc.memorisation(fresh, held_out) < 0.15
-    assert sc.memorisation(np.r_[fresh[:400], np.zeros(100)], held_out) > 0.2
+    held_out, _ = measures.nearest_training_images(embedded.test.images, embedded.train.images)
+    fresh, _ = measures.nearest_training_images(embedded.validation.images, embedded.train.images)
+    assert measures.memorisation(fresh, held_out) < 0.15
+    assert measures.memorisation(np.r_[fresh[:400], np.zeros(100)], held_out) > 0.2
 
 
 # The whole
@@ -177,7 +181,7 @@ def without_kid(score):
 
 def test_a_score_does_not_depend_on_the_order_of_the_images(embedded):
     "Sorted by label, reversed, or as they come: intervals of KID overlap, all else is equal."
-    digits, reference = embedded.validation[:400], sc.Reference(embedded, 400)
+    digits, reference = embedded.validation[:400], Reference(embedded, 400)
     by_label = digits.labels.argsort(kind="stable")
     scores = [reference.measure(digits.images[order]) for order in (np.arange(400), by_label, by_label[::-1])]
     for score in scores[1:]:
@@ -192,13 +196,13 @@ def test_memorisation_looks_at_every_image(embedded, first):
     "Half of the images are copies, wherever they stand."
     copies, fresh = embedded.train.images[:200], embedded.validation.images[:200]
     images = np.concatenate([copies, fresh] if first == "copies" else [fresh, copies])
-    assert 0.5 <= sc.Reference(embedded, 400).measure(images)["memorisation"] < 0.6
+    assert 0.5 <= Reference(embedded, 400).measure(images)["memorisation"] < 0.6
 
 
 def test_the_seed_decides_the_shuffles(embedded):
     images = embedded.validation.images[:200]
-    first, again, other = (sc.Reference(embedded, 200, seed) for seed in (0, 0, 1))
-    assert sc.scorecard(images, first) == sc.scorecard(images, again)
+    first, again, other = (Reference(embedded, 200, seed) for seed in (0, 0, 1))
+    assert scorecard(images, first) == scorecard(images, again)
     assert first.real != other.real
 
 
@@ -216,7 +220,7 @@ DESCRIBE = """
 import hashlib, keras
 {settings}
 from learning_gan.data import load_mnist
-from learning_gan.scorecard import describe
+from learning_gan.ruler import describe
 seen = describe(load_mnist("embedded").test.images)
 print(*(hashlib.sha256(array.tobytes()).hexdigest() for array in seen))
 """
@@ -239,7 +243,7 @@ def test_the_classifier_has_hardly_seen_the_embedded_digits(embedded):
     mnist = load_mnist()
     if mnist.name != "mnist":
         pytest.skip("needs the whole MNIST")
-    learnt = {image.tobytes() for image in mnist.train.images[: sc.RULER_IMAGES]}
+    learnt = {image.tobytes() for image in mnist.train.images[: measures.RULER_IMAGES]}
     parts = embedded.train, embedded.validation, embedded.test
     assert [sum(image.tobytes() in learnt for image in part.images) for part in parts] == [0, 16, 133]
 

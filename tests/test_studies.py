@@ -15,7 +15,8 @@ from scipy import stats
 
 from learning_gan.data import load_mnist
 from learning_gan.recipe import HyperParameters, recipe
-from learning_gan.scorecard import CLASSIFIER_SHA256, MEASURES
+from learning_gan.ruler import CLASSIFIER_SHA256
+from learning_gan.scorecard import MEASURES
 from learning_gan.studies import find_results, load_results, read_result
 
 ROOT = Path(__file__).parent.parent

@@ -9,7 +9,8 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
 from learning_gan.data import load_mnist
-from learning_gan.scorecard import describe, frechet_distance, kid, mmd2
+from learning_gan.measures import frechet_distance, kid, mmd2
+from learning_gan.ruler import describe
 
 TOLERANCE = 1e-4  # relative
 

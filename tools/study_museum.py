@@ -14,7 +14,7 @@ import numpy as np
 from learning_gan.data import load_mnist
 from learning_gan.files import atomic_path
 from learning_gan.museum import EXHIBITS, HEALTHY, exhibit_records, exhibit_shown
-from learning_gan.scorecard import CLASSIFIER_SHA256
+from learning_gan.ruler import CLASSIFIER_SHA256
 from learning_gan.studies import Job, is_done, provenance, read_result, run_jobs, save_study
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from learning_gan.data import load_mnist
 from learning_gan.labels import classes_of, labels_in_turn
+from learning_gan.measures import agreement
 from learning_gan.recipe import recipe
+from learning_gan.ruler import CLASSIFIER_SHA256
 from learning_gan.sampling import sample
-from learning_gan.scorecard import CLASSIFIER_SHA256, MEASURES, Reference, agreement
+from learning_gan.scorecard import MEASURES, Reference
 from learning_gan.studies import (
     Job,
     interval,

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from learning_gan.data import load_mnist
 from learning_gan.recipe import HyperParameters
+from learning_gan.ruler import CLASSIFIER_SHA256
 from learning_gan.sampling import sample
-from learning_gan.scorecard import CLASSIFIER_SHA256, MEASURES, Reference
+from learning_gan.scorecard import MEASURES, Reference
 from learning_gan.studies import (
     Job,
     interval,

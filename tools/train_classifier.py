@@ -2,7 +2,7 @@
 
 The 10,000 training images that it never sees are for the scorecard's floor. The file is the ruler that every score is
 measured with: a new file makes new scores, which cannot be compared with old ones. So its SHA-256 is pinned in
-nbs/20_scorecard.ipynb, and this command only prints the new one.
+nbs/22_ruler.ipynb, and this command only prints the new one.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import numpy as np
 from learning_gan.backend import keras, own_settings, tf
 from learning_gan.data import load_mnist
 from learning_gan.files import atomic_path
-from learning_gan.scorecard import RULER_IMAGES, build_classifier, check_images
+from learning_gan.ruler import RULER_IMAGES, build_classifier, check_images
 
 ROOT = Path(__file__).parent.parent
 BATCH_SIZE = 100
@@ -63,9 +63,7 @@ def main():
     with atomic_path(args.out) as temporary:
         np.savez(temporary, **{weight.path: weight.numpy() for weight in classifier.weights})
     digest = hashlib.sha256(args.out.read_bytes()).hexdigest()
-    print(
-        f'{args.out.stat().st_size:,} bytes; pin it in nbs/20_scorecard.ipynb: CLASSIFIER_SHA256 = "{digest}"'
-    )
+    print(f'{args.out.stat().st_size:,} bytes; pin it in nbs/22_ruler.ipynb: CLASSIFIER_SHA256 = "{digest}"')
 
 
 if __name__ == "__main__":
