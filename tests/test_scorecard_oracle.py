@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 
 from learning_gan import measures
 from learning_gan.data import load_mnist
-from learning_gan.ruler import describe
+from learning_gan.ruler import RULER_IMAGES, describe
 from learning_gan.scorecard import Reference, scorecard
 
 rng = np.random.default_rng(20_170_701)
@@ -243,7 +243,7 @@ def test_the_classifier_has_hardly_seen_the_embedded_digits(embedded):
     mnist = load_mnist()
     if mnist.name != "mnist":
         pytest.skip("needs the whole MNIST")
-    learnt = {image.tobytes() for image in mnist.train.images[: measures.RULER_IMAGES]}
+    learnt = {image.tobytes() for image in mnist.train.images[:RULER_IMAGES]}
     parts = embedded.train, embedded.validation, embedded.test
     assert [sum(image.tobytes() in learnt for image in part.images) for part in parts] == [0, 16, 133]
 
