@@ -127,7 +127,7 @@ def test_updates_are_those_of_the_package(browser, address, loss, d_steps):
 
 def test_the_way_between_is_that_of_the_package(browser, address):
     a, b = latents(0, 0, 2, 100, SAMPLE).numpy()
-    way = "return [0, .25, .5, 1].map(t => [...m.path(Float32Array.from(given[0]), Float32Array.from(given[1]), t)])"
+    way = "return [0, .25, .5, 1].map(t => [...m.path(Float32Array.from(given[0]), Float32Array.from(given[1]))(t)])"
     with tab(browser, address, "lab.html") as opened:
         found = in_page(opened, "sampling.js", way, [a.tolist(), b.tolist()])
     np.testing.assert_allclose(found, latent_path(a, b, 5)[[0, 1, 2, 4]], atol=1e-4)

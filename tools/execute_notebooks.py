@@ -24,8 +24,10 @@ ROOT = Path(__file__).resolve().parent.parent
 def is_plumbing(cell: dict) -> bool:
     "Whether a cell does nothing that a learner came for: hidden on the site, or only imports."
     source = "".join(cell["source"])
-    if cell["cell_type"] != "code" or source.startswith(("#| hide", "#| default_exp")):
-        return cell["cell_type"] == "code"
+    if cell["cell_type"] != "code":
+        return False
+    if source.startswith(("#| hide", "#| default_exp")):
+        return True
     try:
         statements = ast.parse(source).body
     except SyntaxError:  # a magic command

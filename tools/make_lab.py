@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from learning_gan.inputs import SAMPLE, latents
 from learning_gan.labels import labels_in_turn, with_labels
 from learning_gan.recipe import recipe
 from learning_gan.sampling import load_generator
-from learning_gan.training import build_gan, train
+from learning_gan.studies import kept_generator, train_generator
+from learning_gan.training import build_gan
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "nbs" / "assets" / "lab"
@@ -94,25 +96,13 @@ def write_weights(name: str, arrays: list[np.ndarray], draw) -> None:
     print(f"  a pixel moves by {moved.mean():.4f} in the mean, of 2", flush=True)
 
 
-class Keep(keras.callbacks.Callback):
-    "Keeps the average of the generator's weights after some epochs."
-
-    def __init__(self):
-        super().__init__()
-        self.kept = {}
-
-    def on_epoch_end(self, epoch, logs=None):
-        if epoch + 1 in EPOCHS:
-            self.kept[epoch + 1] = self.model.averaged_generator().get_weights()
-
-
 def write_epochs() -> None:
     "The generator of the recipe `tuned` before the training and after some epochs."
-    hp, keep = recipe("tuned"), Keep()
-    generator = build_gan(hp, 0).generator
-    keep.kept[0] = generator.get_weights()
-    with tempfile.TemporaryDirectory() as folder:
-        train(hp, load_mnist("mnist"), Path(folder, "run"), callbacks=(keep,))
+    hp = recipe("tuned")
+    generator, arrays = build_gan(hp, 0).generator, train_generator(asdict(hp), seed=0, every=1)
+    kept = {0: generator.get_weights()}
+    for epoch in EPOCHS[1:]:
+        kept[epoch] = kept_generator(asdict(hp), arrays, epoch, average=True).get_weights()
     z = latents(0, 0, 64, hp.z_size, SAMPLE)
 
     def draw(weights):
@@ -120,7 +110,7 @@ def write_epochs() -> None:
         return generator(z).numpy()
 
     for epoch in EPOCHS:
-        write_weights(f"epoch_{epoch}.bin", keep.kept[epoch], draw)
+        write_weights(f"epoch_{epoch}.bin", kept[epoch], draw)
 
 
 def folded(generator: keras.Model) -> list[np.ndarray]:

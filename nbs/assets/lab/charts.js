@@ -45,15 +45,15 @@ const COLORS = { d: "--role-discriminator", g: "--role-generator" };
 
 class Losses extends Chart {
   draw(history, equilibrium) {
-    const n = history.d.length, all = [...history.d, ...history.g].filter(Number.isFinite);
-    const sorted = Float64Array.from([...all, ...Object.values(equilibrium)]).sort();
+    // a training may be long: of each curve some 400 values are looked at
+    const n = history.d.length, every = Math.max(1, Math.ceil(n / 400)), thinned = (losses) => losses.filter((_, i) => i % every === 0);
+    const shown = { d: thinned(history.d), g: thinned(history.g) };
+    const sorted = Float64Array.from([...shown.d, ...shown.g, ...Object.values(equilibrium)].filter(Number.isFinite)).sort();
     const top = Math.max(2, Math.ceil(sorted[Math.floor(0.995 * (sorted.length - 1))])), bottom = Math.min(0, Math.floor(sorted[0]));
     const height = (loss) => (loss - bottom) / (top - bottom);
     this.clear([1, Math.max(n, 1).toLocaleString("en")], [bottom, top]);
     for (const [name, color] of Object.entries(COLORS)) {
-      const every = Math.max(1, Math.ceil(n / 400)), points = [];
-      for (let i = 0; i < n; i += every) points.push([n > 1 ? i / (n - 1) : 0, height(history[name][i])]);
-      this.line(points, color);
+      this.line(shown[name].map((loss, i) => [n > 1 ? (i * every) / (n - 1) : 0, height(loss)]), color);
       this.line([[0, height(equilibrium[name])], [1, height(equilibrium[name])]], color, [3, 4]);
     }
   }

@@ -4,7 +4,7 @@
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
-    if (name.includes("-") || name === "role" || name === "for") element.setAttribute(name, value);
+    if (name.includes("-") || name === "role") element.setAttribute(name, value);
     else element[name] = value;
   }
   element.append(...children.flat());
@@ -42,8 +42,8 @@ const SIDE = 28, GAP = 2;
 
 // Digits in rows, 28 by 28 pixels each; `color` turns a number into [red, green, blue].
 export class Digits {
-  constructor(count, columns, name, color = (x) => Array(3).fill((x + 1) * 127.5)) {
-    Object.assign(this, { count, columns, name, color, cell: SIDE + GAP });
+  constructor(count, columns, color = (x) => Array(3).fill((x + 1) * 127.5)) {
+    Object.assign(this, { count, columns, color, cell: SIDE + GAP });
     const rows = Math.ceil(count / columns);
     this.canvas = h("canvas", { width: columns * this.cell - GAP, height: rows * this.cell - GAP, className: "lab-digits", role: "img" });
   }

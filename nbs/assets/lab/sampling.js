@@ -9,11 +9,12 @@ const EPOCHS = [0, 1, 2, 3, 5, 8, 12, 20], COUNT = 16, STEPS = 9, Z = 100;
 const fold = (x) => Math.abs((((x - 1) % 4) + 4) % 4 - 2) - 1;
 
 // From a to b through latents that are as likely as the ends: along a circle between normal numbers (chapter "Sampling")
-export function path(a, b, t) {
+// Returns z as a function of t in [0, 1].
+export function path(a, b) {
   const [x, y] = [a, b].map((v) => v.map(normal)), length = (v) => Math.hypot(...v);
   const cosine = x.reduce((sum, v, i) => sum + v * y[i], 0) / (length(x) * length(y)), angle = Math.acos(Math.min(1, Math.max(-1, cosine)));
-  if (Math.sin(angle) < 1e-6) return a.slice();
-  return x.map((v, i) => uniform((v * Math.sin((1 - t) * angle) + y[i] * Math.sin(t * angle)) / Math.sin(angle)));
+  if (Math.sin(angle) < 1e-6) return () => a.slice();
+  return (t) => x.map((v, i) => uniform((v * Math.sin((1 - t) * angle) + y[i] * Math.sin(t * angle)) / Math.sin(angle)));
 }
 
 // The distribution function of the normal, by Zelen and Severo (Abramowitz and Stegun 1964, 26.2.17), and its inverse
@@ -51,8 +52,8 @@ export async function samplingRoom(place) {
     return shownLatents(state.seed, COUNT).map((z, i) => fold(z + state.across * right[i % Z] + state.down * up[i % Z]));
   };
   const row = (z) => {
-    const [a, b] = state.ends.map((n) => z.subarray(n * Z, (n + 1) * Z)), all = new Float32Array(STEPS * Z);
-    for (let s = 0; s < STEPS; s++) all.set(path(a, b, s / (STEPS - 1)), s * Z);
+    const [a, b] = state.ends.map((n) => z.subarray(n * Z, (n + 1) * Z)), all = new Float32Array(STEPS * Z), at = path(a, b);
+    for (let s = 0; s < STEPS; s++) all.set(at(s / (STEPS - 1)), s * Z);
     return all;
   };
 

@@ -63,7 +63,7 @@ export function trainingRoom(place) {
   const order = (order, more = {}) => worker.postMessage({ order, settings: { ...settings }, ...more });
   const say = (...texts) => note.replaceChildren(...texts);
 
-  const samples = new Digits(16, 4), back = new Digits(16, 4, null, blueAndRed);
+  const samples = new Digits(16, 4), back = new Digits(16, 4, blueAndRed);
   const { losses, verdicts } = charts();
   const curves = { d: [], g: [] };
   const count = h("output", {}, "0"), speed = h("output", {}, "–"), shownLosses = h("output", {}, "–"), strength = h("output", {}, "–");
@@ -90,9 +90,9 @@ export function trainingRoom(place) {
     verdicts.draw(onReal, onFake);
     if (![curves.d.at(-1) ?? 0, curves.g.at(-1) ?? 0].every(Number.isFinite)) {
       lab.playing = false;
+      follow();
       say(...words("손실이 무한대가 되어 멈췄습니다. 설정을 바꾸고 처음부터 다시 해 보세요.", "A loss is no longer finite, so it stopped. Change a setting and begin again."));
     }
-    follow();
   }
 
   // ---- what the reader does

@@ -48,8 +48,10 @@ const inTurn = (task) => (turn = turn.then(task));
 
 async function go() {
   const begun = performance.now();
-  while (state.playing && performance.now() - begun < (state.slow ? 0 : state.interval)) await update();
-  if (state.slow && state.playing) await update();
+  while (state.playing) {
+    await update();
+    if (state.slow || performance.now() - begun >= state.interval) break;
+  }
   state.playing &&= !diverged();
   await show();
   await pause(state.slow && state.playing ? SLOW : 0); // lets messages in
