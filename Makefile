@@ -87,6 +87,10 @@ study-recipes: $(DEV) ## train and score several seeds of each other recipe, for
 museum: $(DEV) ## train every failure of the museum and every healthy recipe with several seeds, for chapter 33
 	$(BIN)/python tools/study_museum.py
 
+.PHONY: court
+court: $(DEV) ## try every tip with several seeds, for chapter 32; VARIANT="relu hinge" tries those alone
+	$(BIN)/python tools/study_court.py $(if $(VARIANT),--variants $(VARIANT))
+
 .PHONY: study-parity
 study-parity: $(DEV) ## train several seeds with the graph of 2017 and with ours, for the comparison of chapter 21
 	$(BIN)/python benchmarks/study_parity.py
@@ -102,6 +106,10 @@ bench-ideas: $(DEV) ## time each idea of chapter 17
 .PHONY: bench-scaling
 bench-scaling: $(DEV) ## time updates over batch size, width and epochs
 	$(BIN)/python benchmarks/scaling.py
+
+.PHONY: bench-devices
+bench-devices: $(DEV) ## time an update on one core, on two, and shared by two processes
+	$(BIN)/python benchmarks/devices.py
 
 .PHONY: oracle
 oracle: $(VENV)/oracle_torch.stamp ## compare the scorecard with torchmetrics (installs torch)

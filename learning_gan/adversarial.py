@@ -12,6 +12,7 @@ import numpy as np
 
 from .backend import keras, tf
 from .data import as_images, to_unit_range
+from .devices import Team, over_devices, own_part, synchronise
 from .discriminator import logits_of
 from .labels import check_labels, classes_of, labels_in_turn, with_labels
 from .optimizers import OptimizerPair, gradient_norm
@@ -57,6 +58,11 @@ class AdversarialModel(keras.Model):
         "How many kinds of label the networks are told; 0 where they are told none."
         return classes_of(self.generator)
 
+    @property
+    def devices(self):
+        "How many devices share a minibatch."
+        return self.distribute_strategy.num_replicas_in_sync
+
     def call(self, z, training=False):
         "Images made from z, so that the model as a whole is its generator."
         return self.generator(z, training=training)
@@ -81,6 +87,7 @@ class AdversarialModel(keras.Model):
         jit_compile = self.compiles_well() if jit_compile is None else jit_compile
         super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
         self.loss_name, self.losses_of, self.smooth = loss, LOSSES.find(loss), smooth
+        synchronise((self.generator, self.discriminator), self.devices)
         self.d_optimizer, self.g_optimizer = map(self._scaling, (d_optimizer, g_optimizer))
         self.d_optimizer.build(self.discriminator.trainable_variables)
         self.g_optimizer.build(self.generator.trainable_variables)
@@ -107,8 +114,14 @@ class AdversarialModel(keras.Model):
         half = self.dtype_policy.compute_dtype == "float16"
         return wrapper(optimizer) if half and not isinstance(optimizer, wrapper) else optimizer
 
+    def scaled(self, loss, optimizer):
+        "What gradients are taken of: scaled where they are float16, a share where devices will add theirs up."
+        return optimizer.scale_loss(loss) / self.devices
+
     def compiles_well(self):
-        "Is XLA a gain here? Not for convolutions on a CPU."
+        "Is XLA a gain here? Not for convolutions on a CPU, and not where devices have to talk."
+        if self.devices > 1:
+            return False
         convolutions = any(len(weight.shape) > 2 for weight in self.weights)
         return not convolutions or bool(tf.config.list_physical_devices("GPU"))
 
@@ -124,13 +137,14 @@ class AdversarialModel(keras.Model):
         return tf.reshape(to_unit_range(images), (-1, *self.discriminator.inputs[0].shape[1:]))
 
     def draw(self, n, number):
-        "z [n, z_size] in [-1, 1), a pure function of the seed and a number."
+        "z [n, z_size] in [-1, 1), a pure function of the seed and a number; each of several devices has its own part."
         seed = tf.stack([tf.constant(self.seed, tf.int64), tf.cast(number, tf.int64)])
-        shape = [n, *self.generator.inputs[0].shape[1:]]
-        return tf.random.stateless_uniform(shape, seed, -1, 1, alg="philox")
+        shape = [n * self.devices, *self.generator.inputs[0].shape[1:]]
+        return own_part(tf.random.stateless_uniform(shape, seed, -1, 1, alg="philox"))
 
     def _record(self, d_loss, g_loss):
         "Take an update's losses into the means of the epoch, and count it if all were finite up to here."
+        d_loss, g_loss = over_devices(d_loss, g_loss)
         so_far = self.finite_updates.result() == self.d_loss_tracker.count
         self.finite_updates.update_state(tf.math.is_finite(d_loss + g_loss) & so_far)
         self.d_loss_tracker.update_state(d_loss)
@@ -147,6 +161,11 @@ class AdversarialModel(keras.Model):
 
         tf.while_loop(lambda i: i < count, one_update, [tf.constant(0)], parallel_iterations=1)
         self.updates.assign_add(tf.cast(count, tf.int64))
+
+    def train_minibatch(self, images, z, labels=None):
+        "One update on a minibatch, or on this device's part of it."
+        self._record(*self.update(*self._pair(images, z, labels)))
+        self.updates.assign_add(1)
 
     def _pair(self, images, z, labels):
         "Real images and z as the networks take them, both with the same labels."
@@ -213,6 +232,8 @@ class AdversarialModel(keras.Model):
         **kwargs,
     ):
         "Keras's `fit`, on images (bytes, or floats in [-1, 1]) with labels if they are wanted, or a `tf.data` of both."
+        if Team(self.distribute_strategy).machines > 1:
+            raise ValueError("Keras's fit does not work on several machines: use learning_gan.training.train")
         x, *_ = parts = self._checked(x, y)
         if isinstance(x, np.ndarray):
             first = len(x) - int(len(x) * validation_split)
@@ -233,7 +254,7 @@ class AdversarialModel(keras.Model):
         n, parts = len(parts[0]), tuple(map(tf.constant, parts))
         rows = tf.data.Dataset.range(n)
         if shuffle:
-            rows = rows.shuffle(n, seed=self.seed + int(self.updates), reshuffle_each_iteration=True)
+            rows = rows.shuffle(n, seed=self.seed + int(self.updates.numpy()), reshuffle_each_iteration=True)
         batches = rows.batch(batch_size)
         return batches.map(lambda chosen: tuple(tf.gather(part, chosen) for part in parts)).prefetch(2)
 

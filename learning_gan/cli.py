@@ -66,6 +66,9 @@ def train_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data_dir", type=home_path, help="folder of IDX files")
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and latents (0)")
     parser.add_argument("--overwrite", action="store_true", help="delete another run in the folder first")
+    parser.add_argument(
+        "--devices", type=int, help="GPUs to share each minibatch (all); without a GPU, parts of the CPU"
+    )
     numbers = parser.add_argument_group("recipe")
     for f in fields(HyperParameters):
         numbers.add_argument(f"--{f.name}", type=f.type, help=f"{f.metadata['help']} ({f.default})")
@@ -81,15 +84,20 @@ def train_command(
         given = {name: value for name, value in given.items() if value is not None}
         hp = recipe(args.recipe, **given)
         from learning_gan.data import load_mnist
+        from learning_gan.devices import Team, choose_strategy
         from learning_gan.training import train
         from learning_gan.viewing import save_pictures
 
+        team = Team(choose_strategy(args.devices))
         interrupts.check()
         data = load_mnist(args.data, args.data_dir)
         if "input_size" not in given:
             hp = replace(hp, input_size=math.prod(data.image_shape))
-        train(hp, data, args.out, args.seed, args.overwrite, [interrupts.callback()])
+        told = [interrupts.callback()]
+        train(hp, data, args.out, args.seed, args.overwrite, told, strategy=team.strategy)
         interrupts.check()
+        if not team.chief:
+            return print(f"done: the chief keeps the run in {args.out}")
         save_pictures(args.out)
         pictures = {"pictures": "samples.png", "losses": "losses.png", "animation": "training.gif"}
         print("   ".join(f"{what}: {Path(args.out, name)}" for what, name in pictures.items()))

@@ -188,7 +188,7 @@ class Diagnose(keras.callbacks.Callback):
             name: np.array([epoch[name] for epoch in self.epochs], np.float64) for name in self.epochs[0]
         }
         known = {finding.name for finding in self.findings} | {"undertrained"}  # which all are at first
-        record = Record(series, updates=int(self.model.updates))
+        record = Record(series, updates=int(self.model.updates.numpy()))
         new = [finding for finding in diagnose(record) if finding.name not in known]
         for finding in new:
             print(f"epoch {epoch + 1}: {finding.name} ({finding.sure}): {finding.evidence}")

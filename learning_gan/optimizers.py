@@ -53,7 +53,8 @@ class OptimizerPair:
 
     @learning_rate.setter
     def learning_rate(self, value):
-        d_rate, g_rate = (float(o.learning_rate) for o in (self.d_optimizer, self.g_optimizer))
+        as_number = keras.ops.convert_to_numpy
+        d_rate, g_rate = (float(as_number(o.learning_rate)) for o in (self.d_optimizer, self.g_optimizer))
         self.d_optimizer.learning_rate = value
         self.g_optimizer.learning_rate = value if d_rate == g_rate else g_rate * float(value) / d_rate
 
@@ -63,7 +64,7 @@ def gradient_norm(
 ) -> float:  # 0 or more; NaN where the optimizer is no Adam or has taken no step
     "The size of the gradients of late: root of Adam's mean of their squares, all weights together."
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # one that scales losses holds another
-    steps = int(optimizer.iterations)
+    steps = int(optimizer.iterations.numpy())
     if not isinstance(optimizer, keras.optimizers.Adam) or not steps:
         return math.nan
     squares = [v for v in optimizer.variables if v.path.endswith("_velocity")]

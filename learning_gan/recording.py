@@ -75,7 +75,7 @@ class StopWhenDiverged(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         done = min((batch + 1) * self.block_size, self.per_epoch)
-        finite = int(self.model.finite_updates.result())
+        finite = int(self.model.finite_updates.result()) // self.model.devices  # each of them counts
         if finite < done:
             raise TrainingDiverged(self.epoch * self.per_epoch + finite + 1, self.epoch)
 

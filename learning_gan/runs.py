@@ -48,6 +48,7 @@ def run_config(
     hp: HyperParameters,
     seed: int,  # 0 or more
     data: Dataset,
+    replicas: int = 1,  # devices that share a minibatch
 ) -> dict:  # what `config.json` holds
     "Describe a run: recipe, seed, data, and what its last bits depend on."
     versions = {"learning_gan": __version__, "python": platform.python_version(), "numpy": np.__version__}
@@ -58,6 +59,7 @@ def run_config(
         "data": {"name": data.name, "sha256": data.sha256, "image_shape": list(data.image_shape)},
         "versions": versions | {"tensorflow": tf.__version__, "keras": keras.__version__},
         "threads": threads(),
+        "replicas": replicas,
         "dtype_policy": keras.config.dtype_policy().name,
         "device": "GPU" if tf.config.list_physical_devices("GPU") else "CPU",
     }
@@ -93,6 +95,7 @@ def _parse_config(text):
     if config.get("format") != FORMAT:
         raise ValueError(f"another version of learning_gan wrote it, this one reads format {FORMAT}")
     config["recipe"] = asdict(HyperParameters(**config["recipe"]))  # what was not known then has its default
+    config.setdefault("replicas", 1)
     check_seed(config["seed"])
     _check_data(config["data"])
     return config

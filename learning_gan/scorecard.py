@@ -64,11 +64,14 @@ class Reference:
     ):  # raises `ValueError` if n does not suit the data
         _check_n(n, data)
         self.data, self.n, self.seed = data, n, seed
-        test_images = self._shuffled(data.test.images, 0)
-        self.features, _ = describe(test_images)
+        self.features, _ = describe(self._shuffled(data.test.images, 0))
         self.radii = neighbour_radii(self.features)
         self.shares = histogram(data.test.labels)
-        self.held_out_distances = self._distances(test_images)
+
+    @cached_property
+    def held_out_distances(self) -> np.ndarray:  # [n], each image's distance to the nearest training image
+        "How near the test images come to the training images."
+        return self._distances(self._shuffled(self.data.test.images, 0))
 
     @cached_property
     def real(self) -> dict:  # every measure by name

@@ -9,12 +9,14 @@ __all__ = ['GAN', 'build_gan', 'Minibatches', 'check_size', 'train']
 import math
 import os
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 
 from .adversarial import AdversarialModel
 from .backend import keras, own_settings, tf, without_retracing_warnings
 from .data import as_dataset
+from .devices import Team, fit_shared
 from .discriminator import logits_of
 from .inputs import PROGRESS, epoch_order, latent_block, latents
 from .labels import check_labels
@@ -22,8 +24,8 @@ from .network import build_networks
 from .opening import open_run
 from .optimizers import model_optimizers
 from .recipe import HyperParameters, check_seed
-from .recording import Recorder, StopWhenDiverged, TerminalBar, resume, write_results
-from .runs import N_SAMPLES, read_history, run_config
+from .recording import Recorder, StopWhenDiverged, TerminalBar, restore, resume, write_results
+from .runs import IDENTITY, N_SAMPLES, read_history, run_config
 
 # %% ../nbs/17_training.ipynb #57e86a99
 @keras.saving.register_keras_serializable(package="learning_gan")
@@ -57,7 +59,7 @@ class GAN(AdversarialModel):
         "One step of the discriminator; the generator stays as it is."
         with tf.GradientTape() as tape:
             d_loss = self.d_loss(real_images, fake_images)
-            scaled = self.d_optimizer.scale_loss(d_loss)
+            scaled = self.scaled(d_loss, self.d_optimizer)
         variables = self.discriminator.trainable_variables
         self.d_optimizer.apply(tape.gradient(scaled, variables), variables)
         return d_loss
@@ -73,7 +75,7 @@ class GAN(AdversarialModel):
             with tape.stop_recording():
                 d_loss = self.update_discriminator(real_images, fake_images)
             g_loss = self.g_loss(fake_images)
-            scaled = self.g_optimizer.scale_loss(g_loss)
+            scaled = self.scaled(g_loss, self.g_optimizer)
         variables = self.generator.trainable_variables
         self.g_optimizer.apply(tape.gradient(scaled, variables), variables)
         return d_loss, g_loss
@@ -164,18 +166,16 @@ def check_size(
         )
 
 # %% ../nbs/17_training.ipynb #03dd3b22
-def _fit(gan, recorder, done, callbacks, block_size):
+def _fit(gan, minibatches, done, callbacks, block_size):
     "Train the epochs that are still missing."
-    minibatches = recorder.minibatches
-    on_terminal = recorder.verbose and sys.stderr and sys.stderr.isatty()
-    bar = [TerminalBar(minibatches.epochs)] if on_terminal else []
-    stop = StopWhenDiverged(minibatches.per_epoch, block_size)
+    if Team(gan.distribute_strategy).shares:
+        return fit_shared(gan, minibatches, done, callbacks, block_size)
     gan.fit(
         minibatches.blocks(done, block_size),
         initial_epoch=done,
         epochs=minibatches.epochs,
         steps_per_epoch=-(-minibatches.per_epoch // block_size),
-        callbacks=[*bar, stop, *callbacks, recorder],  # what a callback changes belongs to its epoch
+        callbacks=callbacks,
         verbose=0,
     )
 
@@ -189,23 +189,34 @@ def train(
     callbacks: tuple = (),  # Keras callbacks of your own, called before an epoch is recorded
     verbose: bool = True,  # print a line an epoch, as the post did
     block_size: int = 50,  # updates in a compiled call; the result does not depend on it
+    strategy: tf.distribute.Strategy | None = None,  # of several devices; None: the one whose scope we are in
 ) -> np.ndarray:  # the history, a row an epoch, of dtype `HISTORY`
     "Train a GAN, or go on with it. Raises `ValueError`, `RunError` or `OSError`, leaving the last checkpoint whole."
-    seed, data = check_seed(seed), as_dataset(data)
+    seed, data, team = check_seed(seed), as_dataset(data), Team(strategy or tf.distribute.get_strategy())
     check_size(hp, data.image_shape)
-    z = latents(seed, 0, N_SAMPLES, hp.z_size, PROGRESS)
-    gan, quiet = build_gan(hp, seed, data.image_shape), without_retracing_warnings()
+    team.check_shares(hp.batch_size)
+    with team.strategy.scope():
+        gan, quiet = build_gan(hp, seed, data.image_shape), without_retracing_warnings()
+    z, config = latents(seed, 0, N_SAMPLES, hp.z_size, PROGRESS), run_config(hp, seed, data, team.devices)
     labels = check_labels(data.train.labels, len(data.train), gan.classes)
     minibatches = Minibatches(data.train.images, hp, seed, labels)
-    with own_settings(), quiet, open_run(out, run_config(hp, seed, data), overwrite) as run:
-        done = resume(run, gan)
+    with own_settings(), quiet, team.opened(open_run(out, config, overwrite), out) as run:
+        done = resume(run, gan) if team.chief else restore(run, gan)
+        team.agree([done, [config[key] for key in IDENTITY]])
+        verbose = verbose and team.chief
         if verbose and done:
             state = "finished already: epoch" if done == hp.epochs else "resuming after epoch"
             print(f"{state} {done} of {hp.epochs}", flush=True)
         try:
             if done < hp.epochs:
-                with Recorder(run, minibatches, z, verbose) as recorder:
-                    _fit(gan, recorder, done, callbacks, block_size)
+                on_terminal = verbose and sys.stderr and sys.stderr.isatty()
+                bar = [TerminalBar(hp.epochs)] if on_terminal else []
+                stop = StopWhenDiverged(hp.updates_per_epoch, block_size)
+                with Recorder(run, minibatches, z, verbose) if team.chief else nullcontext() as recorder:
+                    told = [*bar, stop, *callbacks, recorder]  # what a callback changes belongs to its epoch
+                    _fit(gan, minibatches, done, [each for each in told if each], block_size)
         finally:
-            write_results(run, gan, z)
+            if team.chief:
+                write_results(run, gan, z)
+        team.wait()
         return read_history(run)

@@ -144,7 +144,7 @@ class Trained(Exception):
 def command(monkeypatch):
     "The training command, as a function of its words; what it would train comes back."
 
-    def train(hp, data, out, seed, *_):
+    def train(hp, data, out, seed, *_, **__):
         raise Trained(hp, seed)
 
     def run(*words: str):

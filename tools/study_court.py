@@ -1,0 +1,111 @@
+"""Hear every tip of the court with several seeds, and write nbs/results/court.json, which chapter 32 reads.
+
+Hearings go to runs/court and can be interrupted: the same command goes on where it stopped. What the result file holds
+already is not heard again, so the whole can be done in parts, and on one machine after another.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from learning_gan.court import BENCHES, EPOCHS, SCORES, VARIANTS, hear_named
+from learning_gan.data import load_mnist
+from learning_gan.ruler import CLASSIFIER_SHA256
+from learning_gan.scorecard import Reference
+from learning_gan.studies import Job, is_done, provenance, run_jobs, save_study
+
+ROOT = Path(__file__).resolve().parent.parent
+A_JOB = 5  # seeds
+COLUMNS = ("seeds", *SCORES, "seconds")
+CHECK = {
+    "name": "as_is",
+    "bench": "tuned",
+    "seeds": [0],
+    "n": 1_000,
+    "epochs": 2,
+}  # what a test can hear again
+
+
+def already_heard(path: Path, how: dict) -> dict:
+    "What the result file holds, by bench and variant, if it was made in the same way."
+    if not path.exists():
+        return {}
+    study = json.loads(path.read_text(encoding="utf-8"))
+    if any(study["provenance"].get(key) != value for key, value in how.items()):
+        return {}
+    return {(entry["bench"], entry["name"]): entry for entry in study["variants"]}
+
+
+def jobs_of(pairs: list[tuple], seeds: int, n: int, heard: dict) -> list[Job]:
+    "What is still to be heard, the first seeds of all before the next ones of any."
+    blocks = [list(range(first, min(first + A_JOB, seeds))) for first in range(0, seeds, A_JOB)]
+    return [
+        Job(
+            f"{bench}-{name}-{block[0]}.json",
+            hear_named,
+            {"name": name, "bench": bench, "seeds": block, "n": n},
+        )
+        for block in blocks
+        for bench, name in pairs
+        if not set(block) <= set(heard.get((bench, name), {}).get("seeds", []))
+    ]
+
+
+def by_seed(heard: dict) -> dict:
+    "The columns as rows."
+    return {row[0]: row for row in zip(*(heard[column] for column in COLUMNS), strict=True)}
+
+
+def merged(entry: dict | None, found: dict) -> dict:
+    "What was heard before and what is new, in the order of the seeds."
+    rows = (by_seed(entry) if entry else {}) | by_seed(found)
+    columns = zip(*(rows[seed] for seed in sorted(rows)), strict=True)
+    return {name: list(values) for name, values in zip(COLUMNS, columns, strict=True)}
+
+
+def rounded(entry: dict) -> dict:
+    "With as many digits as anybody reads."
+    return {
+        name: [None if value is None else float(f"{value:.5g}") for value in entry[name]] for name in SCORES
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS, help="which ones")
+    parser.add_argument("--benches", nargs="+", default=list(BENCHES), choices=BENCHES, help="where")
+    parser.add_argument("--seeds", type=int, default=10, help="how many, from 0 on")
+    parser.add_argument("--so-far", action="store_true", help="train nothing: write what is done")
+    parser.add_argument("--n", type=int, default=10_000, help="images of a score")
+    parser.add_argument("--workers", type=int, help="processes at a time; one a core where missing")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "court")
+    parser.add_argument("--out", type=Path, default=ROOT / "nbs" / "results" / "court.json")
+    args = parser.parse_args()
+
+    how = {"n": args.n, "epochs": EPOCHS, "classifier_sha256": CLASSIFIER_SHA256}
+    heard = already_heard(args.out, how)
+    pairs = [(b, name) for b in args.benches for name in args.variants if b in VARIANTS[name].benches]
+    jobs = jobs_of(pairs, args.seeds, args.n, heard)
+    if args.so_far:
+        jobs = [job for job in jobs if is_done(job, args.runs)]
+    for job, found in zip(jobs, run_jobs(jobs, args.runs, args.workers), strict=True):
+        key = job.arguments["bench"], job.arguments["name"]
+        heard[key] = {"bench": key[0], "name": key[1]} | merged(heard.get(key), found)
+
+    data = load_mnist("mnist")
+    reference = Reference(data, args.n, seed=0)
+    ends = {name: {key: getattr(reference, name)[key] for key in SCORES} for name in ("real", "noise")}
+    variants = [
+        entry | {"tip": VARIANTS[entry["name"]].tip} | rounded(entry)
+        for _, entry in sorted(heard.items(), key=lambda item: (item[0][0], list(VARIANTS).index(item[0][1])))
+    ]
+    about = provenance("make court", data={"name": "mnist", "sha256": data.sha256}, threads=1, **how)
+    save_study(args.out, about, **ends, variants=variants, check=CHECK | {"found": hear_named(**CHECK)})
+    print(f"wrote court.json into {os.path.relpath(args.out.parent)}")
+
+
+if __name__ == "__main__":
+    main()
