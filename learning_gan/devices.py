@@ -213,9 +213,10 @@ def read_cluster(
         config = json.loads(text)
         jobs, task = config["cluster"], config["task"]
         addresses = _addresses(jobs)
-        if task["type"] not in jobs or type(task["index"]) is not int:
-            raise ValueError("its task has to be a type of the cluster, and an index")
-        return addresses, addresses.index(jobs[task["type"]][range(len(jobs[task["type"]]))[task["index"]]])
+        own = jobs[task["type"]]
+        if type(task["index"]) is not int or not 0 <= task["index"] < len(own):
+            raise ValueError("its task has to be a type of the cluster, and an index into it")
+        return addresses, addresses.index(own[task["index"]])
     except (ValueError, KeyError, TypeError, IndexError) as error:
         why = f"it has no {error}" if isinstance(error, KeyError) else error
         raise ClusterError(f"TF_CONFIG cannot be used ({why}): it looks like {EXAMPLE}") from error

@@ -195,9 +195,10 @@ def config(**changes) -> str:
         (config(cluster={"worker": ["a", "b:2"]}), "host:port"),
         (config(cluster={"worker": ["a:1", "a:1"]}), "twice"),
         (config(cluster={"chief": ["a:1", "b:2"], "worker": ["c:3"]}), "two chiefs"),
-        (config(task={"type": "chief", "index": 0}), "type of the cluster"),
-        (config(task={"type": "worker", "index": 2}), "range"),
-        (config(task={"type": "worker", "index": "1"}), "index"),
+        (config(task={"type": "chief", "index": 0}), "'chief'"),
+        (config(task={"type": "worker", "index": 2}), "index into it"),
+        (config(task={"type": "worker", "index": -1}), "index into it"),
+        (config(task={"type": "worker", "index": "1"}), "index into it"),
         (config(task=None), "subscriptable"),
     ],
 )
