@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from learning_gan.court import SCORES, VARIANTS
 from learning_gan.data import load_mnist
 from learning_gan.recipe import HyperParameters, recipe
 from learning_gan.ruler import CLASSIFIER_SHA256
@@ -107,6 +108,27 @@ def test_recipes():
     assert {"tuned", "dcgan"} <= set(study["recipes"])
 
 
+def check_court(study, epochs):
+    "Every score of every variant and seed; where a training diverged there is none."
+    assert study["provenance"]["command"] == "make court" and study["provenance"]["epochs"] == epochs
+    assert study["provenance"]["classifier_sha256"] == CLASSIFIER_SHA256
+    for entry in study["variants"]:
+        variant = VARIANTS[entry["name"]]
+        assert entry["bench"] in variant.benches and entry["tip"] == variant.tip
+        assert entry["seeds"] == sorted(set(entry["seeds"])) and len(entry["seeds"]) >= 2
+        for name in SCORES:
+            assert len(entry[name]) == len(entry["seeds"])
+            assert all(value is None or value >= 0 for value in entry[name])
+    assert 0 < study["real"]["frechet"] < study["noise"]["frechet"]
+    assert study["check"]["found"]["frechet"][0] < study["noise"]["frechet"]
+
+
+def test_court():
+    path = RESULTS / "court.json"
+    check_court(json.loads(path.read_text()), epochs=30)
+    assert path.stat().st_size < 300_000
+
+
 @pytest.mark.parametrize("folder", [ROOT, ROOT / "nbs", ROOT / "tests"])
 def test_results_are_found_from_any_folder(folder, monkeypatch):
     monkeypatch.chdir(folder)
@@ -143,6 +165,19 @@ def test_a_small_study_of_recipes(tmp_path, whole_mnist):
     run("tools/study_recipes.py", *small[:1], "dcgan", *small[1:], "--so-far", "--out", tmp_path / "so_far")
     again = json.loads((tmp_path / "so_far" / "recipes.json").read_text())
     assert again["recipes"] == study["recipes"]  # what is not done is left out
+
+
+@pytest.mark.slow
+def test_a_small_court_does_not_hear_again_what_it_knows(tmp_path, whole_mnist):
+    small = ["--variants", "as_is", "--benches", "tuned", "--seeds", 2, "--epochs", 1, "--n", 200]
+    small += ["--out", tmp_path / "court.json"]
+    run("tools/study_court.py", *small, "--runs", tmp_path / "runs")
+    study = json.loads((tmp_path / "court.json").read_text())
+    check_court(study, epochs=1)
+    assert [entry["seeds"] for entry in study["variants"]] == [[0, 1]]
+    run("tools/study_court.py", *small, "--runs", tmp_path / "elsewhere")
+    assert not (tmp_path / "elsewhere").exists()
+    assert json.loads((tmp_path / "court.json").read_text()) == study
 
 
 @pytest.mark.slow

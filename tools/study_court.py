@@ -37,14 +37,14 @@ def already_heard(path: Path, how: dict) -> dict:
     return {(entry["bench"], entry["name"]): entry for entry in study["variants"]}
 
 
-def jobs_of(pairs: list[tuple], seeds: int, n: int, heard: dict) -> list[Job]:
+def jobs_of(pairs: list[tuple], seeds: int, how: dict, heard: dict) -> list[Job]:
     "What is still to be heard, the first seeds of all before the next ones of any."
     blocks = [list(range(first, min(first + A_JOB, seeds))) for first in range(0, seeds, A_JOB)]
     return [
         Job(
             f"{bench}-{name}-{block[0]}.json",
             hear_named,
-            {"name": name, "bench": bench, "seeds": block, "n": n},
+            {"name": name, "bench": bench, "seeds": block} | how,
         )
         for block in blocks
         for bench, name in pairs
@@ -78,6 +78,7 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS, help="which ones")
     parser.add_argument("--benches", nargs="+", default=list(BENCHES), choices=BENCHES, help="where")
     parser.add_argument("--seeds", type=int, default=10, help="how many, from 0 on")
+    parser.add_argument("--epochs", type=int, help="fewer, to try it out")
     parser.add_argument("--so-far", action="store_true", help="train nothing: write what is done")
     parser.add_argument("--n", type=int, default=10_000, help="images of a score")
     parser.add_argument("--workers", type=int, help="processes at a time; one a core where missing")
@@ -85,12 +86,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "nbs" / "results" / "court.json")
     args = parser.parse_args()
 
-    how = {"n": args.n, "epochs": EPOCHS, "classifier_sha256": CLASSIFIER_SHA256}
+    how = {"n": args.n, "epochs": args.epochs or EPOCHS, "classifier_sha256": CLASSIFIER_SHA256}
     heard = already_heard(args.out, how)
     pairs = [(b, name) for b in args.benches for name in args.variants if b in VARIANTS[name].benches]
-    jobs = jobs_of(pairs, args.seeds, args.n, heard)
+    told = {"n": args.n} | ({"epochs": args.epochs} if args.epochs else {})
+    jobs = jobs_of(pairs, args.seeds, told, heard)
     if args.so_far:
         jobs = [job for job in jobs if is_done(job, args.runs)]
+    if not jobs:
+        return print("nothing new was heard")
     for job, found in zip(jobs, run_jobs(jobs, args.runs, args.workers), strict=True):
         key = job.arguments["bench"], job.arguments["name"]
         heard[key] = {"bench": key[0], "name": key[1]} | merged(heard.get(key), found)
