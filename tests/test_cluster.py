@@ -113,6 +113,14 @@ def test_two_devices_of_a_machine_train_as_one_does(tmp_path, alone):
     np.testing.assert_allclose(found["fitted"], alone["fitted"], atol=1e-4)
 
 
+def test_the_chapter_holds_where_the_cpu_can_still_be_parted():
+    "In a process of its own: nbdev_test runs several chapters in one, and skips these cells."
+    chapter = Path(__file__).parent.parent / "nbs" / "36_several_machines.ipynb"
+    command = [Path(sys.executable).parent / "nbdev_test", "--path", chapter, "--flags", "notest"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0 and "Success." in done.stdout, done.stdout + done.stderr
+
+
 def test_three_machines_train_as_one_does(tmp_path, cluster, alone):
     files = [tmp_path / f"{i}.npz" for i in range(3)]
     workers = cluster([[TEAMS, file, "1", *RECIPES] for file in files])
