@@ -19,7 +19,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.resources import files
@@ -159,6 +159,8 @@ def run_jobs(
     pool = ThreadPoolExecutor(workers or cores())
     try:
         futures = [pool.submit(_do, job, folder, running, stopped) for job in missing]
+        while wait(futures, timeout=0.5).not_done:
+            pass  # without a limit, a Ctrl-C at the wrong moment would not be heard
         failures = [failure for future in futures if (failure := future.result())]
     finally:
         stopped.set()
