@@ -88,7 +88,7 @@ museum: $(DEV) ## train every failure of the museum and every healthy recipe wit
 	$(BIN)/python tools/study_museum.py
 
 .PHONY: court
-court: $(DEV) ## try every tip with several seeds, for chapter 32; VARIANT="relu hinge" tries those alone
+court: $(DEV) ## try every tip with several seeds; VARIANT="relu hinge" tries those alone
 	$(BIN)/python tools/study_court.py $(if $(VARIANT),--variants $(VARIANT))
 
 .PHONY: study-parity

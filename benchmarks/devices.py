@@ -1,6 +1,6 @@
 """Time an update on one core, on two, and shared by two processes of a core each; write nbs/results/devices.json.
 
-`make bench-devices`, about three minutes, on Linux. Chapter 36 reads what it writes. The arrangements take turns, so a
+`make bench-devices`, about ten minutes, on Linux. Chapter 36 reads what it writes. The arrangements take turns, so a
 slow moment of the machine costs all of them the same.
 """
 
@@ -30,13 +30,13 @@ EPOCHS = 3  # timed, after one that compiles
 
 def measure(name: str, batch_size: int) -> list[float]:
     "Milliseconds an update of each timed epoch."
-    from learning_gan.devices import Team, choose_strategy, fit_shared
+    from learning_gan.devices import choose_strategy
 
     strategy = choose_strategy()
     from learning_gan.backend import keras
     from learning_gan.data import load_mnist
     from learning_gan.recipe import recipe
-    from learning_gan.training import Minibatches, build_gan
+    from learning_gan.training import Minibatches, build_gan, fit_minibatches
 
     ends, hp = [], recipe(name, epochs=1 + EPOCHS, batch_size=batch_size)
 
@@ -49,11 +49,7 @@ def measure(name: str, batch_size: int) -> list[float]:
         gan = build_gan(hp, 0)
     minibatches = Minibatches(load_mnist("embedded").train.images, hp, 0)
     minibatches.per_epoch = size = UPDATES[name, batch_size]
-    if Team(strategy).shares:
-        fit_shared(gan, minibatches, 0, [Clock()], size)
-    else:
-        blocks = minibatches.blocks(0, size)
-        gan.fit(blocks, epochs=hp.epochs, steps_per_epoch=1, callbacks=[Clock()], verbose=0)
+    fit_minibatches(gan, minibatches, callbacks=[Clock()], block_size=size)
     return (np.diff(ends) / size * 1e3).tolist()
 
 
@@ -86,7 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=3, help="how often each arrangement has its turn")
+    parser.add_argument("--rounds", type=int, default=2, help="how often each arrangement has its turn")
     parser.add_argument("--one", nargs=2, help="a recipe and a batch size, measured in this process alone")
     parser.add_argument("--out", type=Path, default=RESULTS / "devices.json")
     args = parser.parse_args()

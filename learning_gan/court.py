@@ -24,14 +24,14 @@ from .generator import split_seed
 from .inputs import model_inputs
 from .losses import Loss, cross_entropy, discriminator_loss, generator_loss
 from .measures import frechet_distance, neighbour_scores
-from .museum import Rates, UnitRange
+from .museum import Rates, UnitRange, log_of_probability
 from .recipe import ARCHITECTURES, LOSSES, HyperParameters, recipe
 from .recording import StopWhenDiverged, TrainingDiverged
 from .ruler import describe
 from .sampling import sample
 from .scorecard import Reference
 from .studies import interval
-from .training import GAN, Minibatches, build_gan
+from .training import GAN, Minibatches, build_gan, fit_minibatches
 
 # %% ../nbs/918_court.ipynb #a3050c00
 def _as_normal(z):
@@ -88,8 +88,7 @@ ARCHITECTURES |= {name: partial(altered_mlp, **change) for name, change in _ALTE
 # %% ../nbs/918_court.ipynb #1b7fdd2a
 def _clipped(logits, label):
     "Cross entropy of a probability that is kept off 0 and 1, as Keras computes it without logits."
-    p = tf.clip_by_value(tf.sigmoid(logits), 1e-7, 1 - 1e-7)
-    return -tf.reduce_mean(label * tf.math.log(p) + (1 - label) * tf.math.log(1 - p))
+    return log_of_probability(tf.clip_by_value(tf.sigmoid(logits), 1e-7, 1 - 1e-7), label)
 
 
 def _square(logits, label):
@@ -222,15 +221,8 @@ def trained(
     gan, minibatches = build_gan(hp, seed, data.image_shape), Minibatches(data.train.images, hp, seed)
     stop = StopWhenDiverged(minibatches.per_epoch, block_size=50)
     meddling = [variant.meddle()] if variant.meddle else []
-    steps = -(-minibatches.per_epoch // 50)
     with without_retracing_warnings():
-        gan.fit(
-            minibatches.blocks(),
-            epochs=hp.epochs,
-            steps_per_epoch=steps,
-            callbacks=[*meddling, stop],
-            verbose=0,
-        )
+        fit_minibatches(gan, minibatches, callbacks=[*meddling, stop], block_size=50)
     return gan
 
 

@@ -8,14 +8,14 @@ import sys
 
 import numpy as np
 
-from learning_gan.devices import Team, choose_strategy, fit_shared
+from learning_gan.devices import choose_strategy
 
 
 def ten_updates(name, strategy, images, labels) -> dict[str, np.ndarray]:
     "Means of the losses so far after each update, and all weights."
     from learning_gan.backend import keras
     from learning_gan.recipe import recipe
-    from learning_gan.training import Minibatches, build_gan
+    from learning_gan.training import Minibatches, build_gan, fit_minibatches
 
     hp = recipe(name, epochs=1, batch_size=24, g_hidden_size=8, d_hidden_size=8)
     with strategy.scope():
@@ -27,10 +27,7 @@ def ten_updates(name, strategy, images, labels) -> dict[str, np.ndarray]:
         losses.append([float(loss.result()) for loss in (gan.d_loss_tracker, gan.g_loss_tracker)])
 
     told = [keras.callbacks.LambdaCallback(on_train_batch_end=note)]
-    if Team(strategy).shares:
-        fit_shared(gan, minibatches, 0, told, block_size=1)
-    else:
-        gan.fit(minibatches.blocks(0, 1), steps_per_epoch=10, callbacks=told, verbose=0)
+    fit_minibatches(gan, minibatches, callbacks=told, block_size=1)
     weights = np.concatenate([np.ravel(w.numpy()) for w in gan.weights])
     return {f"{name}_losses": np.array(losses), f"{name}_weights": weights}
 

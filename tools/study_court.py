@@ -1,4 +1,4 @@
-"""Hear every tip of the court with several seeds, and write nbs/results/court.json, which chapter 32 reads.
+"""Hear every tip of the court with several seeds, and write nbs/results/court.json.
 
 Hearings go to runs/court and can be interrupted: the same command goes on where it stopped. What the result file holds
 already is not heard again, so the whole can be done in parts, and on one machine after another.
