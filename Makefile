@@ -98,6 +98,7 @@ study-parity: $(DEV) ## train several seeds with the graph of 2017 and with ours
 .PHONY: bench
 bench: $(VENV)/bench.stamp ## compare the training speed with other ways and the matmul limit (installs torch and jax)
 	$(BIN)/python benchmarks/train_speed.py
+	$(BIN)/python benchmarks/train_speed.py --race dcgan --rounds 3
 
 .PHONY: bench-ideas
 bench-ideas: $(DEV) ## time each idea of chapter 17

@@ -15,13 +15,13 @@ BATCH, Z, HIDDEN, PIXELS, UPDATES = 100, 100, 128, 784, 550
 ALPHA, SMOOTH, RATE = 0.01, 0.1, 0.002
 
 
-def ours(images):
-    "The public train, with everything a normal run does: samples, history, checkpoints, the saved generator."
+def through_train(images, recipe="post"):
+    "A turn of the public train an epoch."
     import tempfile
     import threading
 
     from learning_gan.backend import keras
-    from learning_gan.recipe import HyperParameters
+    from learning_gan.recipe import recipe as named
     from learning_gan.training import train
 
     go, done = threading.Semaphore(0), threading.Semaphore(0)
@@ -33,13 +33,18 @@ def ours(images):
         def on_epoch_end(self, epoch, logs=None):
             done.release()
 
-    arguments = HyperParameters(epochs=10_000), images, tempfile.mkdtemp()
+    arguments = named(recipe, epochs=10_000), images, tempfile.mkdtemp()
     options = {"callbacks": [Turns()], "verbose": False}
     threading.Thread(target=train, args=arguments, kwargs=options, daemon=True).start()
     while True:
         go.release()
         done.acquire()
         yield
+
+
+def ours(images):
+    "The public train, with everything a normal run does: samples, history, checkpoints, the saved generator."
+    yield from through_train(images)
 
 
 def _keras_models():
@@ -52,32 +57,35 @@ def _keras_models():
     return generator, keras.Model(x, keras.layers.Dense(1)(h))
 
 
-def _keras_example_gan():
+def _keras_example_gan(networks, rate, beta_1):
     "A GAN in the manner of Keras's examples: train_step takes a minibatch, draws z, and makes two passes of each."
     from learning_gan.backend import keras, tf
 
     class ExampleGAN(keras.Model):
         def __init__(self):
             super().__init__()
-            self.generator, self.discriminator = _keras_models()
+            self.generator, self.discriminator = networks
             self.cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
             self.d_tracker, self.g_tracker = keras.metrics.Mean("d_loss"), keras.metrics.Mean("g_loss")
 
         def compile(self, **kwargs):
             super().compile(**kwargs)
-            self.d_optimizer, self.g_optimizer = (keras.optimizers.Adam(RATE, epsilon=1e-8) for _ in range(2))
+            adam = keras.optimizers.Adam
+            self.d_optimizer, self.g_optimizer = (adam(rate, beta_1, epsilon=1e-8) for _ in range(2))
 
         def train_step(self, real):
             z = tf.random.uniform((BATCH, Z), -1, 1)
             real = tf.cast(real, "float32") / 127.5 - 1
             with tf.GradientTape() as tape:
-                logits = self.discriminator(tf.concat([real, self.generator(z)], 0))
+                fake = self.generator(z, training=True)
+                logits = self.discriminator(tf.concat([real, fake], 0), training=True)
                 labels = tf.concat([tf.fill((BATCH, 1), 1 - SMOOTH), tf.zeros((BATCH, 1))], 0)
                 d_loss = 2 * self.cross_entropy(labels, logits)
             variables = self.discriminator.trainable_variables
             self.d_optimizer.apply_gradients(zip(tape.gradient(d_loss, variables), variables, strict=True))
             with tf.GradientTape() as tape:
-                g_loss = self.cross_entropy(tf.ones((BATCH, 1)), self.discriminator(self.generator(z)))
+                logits = self.discriminator(self.generator(z, training=True), training=True)
+                g_loss = self.cross_entropy(tf.ones((BATCH, 1)), logits)
             variables = self.generator.trainable_variables
             self.g_optimizer.apply_gradients(zip(tape.gradient(g_loss, variables), variables, strict=True))
             self.d_tracker.update_state(d_loss)
@@ -87,10 +95,11 @@ def _keras_example_gan():
     return ExampleGAN()
 
 
-def _keras_fit(images, **compile_options):
+def keras_fit(images, networks, rate=RATE, beta_1=0.9, **compile_options):
+    "Keras's `fit`, an epoch a turn."
     from learning_gan.backend import tf
 
-    gan = _keras_example_gan()
+    gan = _keras_example_gan(networks, rate, beta_1)
     gan.compile(**compile_options)
     data = tf.data.Dataset.from_tensor_slices(images).shuffle(len(images)).repeat()
     data = data.batch(BATCH, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
@@ -105,12 +114,12 @@ def _keras_fit(images, **compile_options):
 
 def keras_example(images):
     "Keras fit, the way of its examples."
-    yield from _keras_fit(images, jit_compile=False)
+    yield from keras_fit(images, _keras_models(), jit_compile=False)
 
 
 def keras_tuned(images):
     "The same with Keras's two switches for speed."
-    yield from _keras_fit(images, jit_compile=True, steps_per_execution=50)
+    yield from keras_fit(images, _keras_models(), jit_compile=True, steps_per_execution=50)
 
 
 def graph_2017(images):
@@ -193,7 +202,8 @@ def _torch_update():
     return update
 
 
-def _torch_epochs(images, update):
+def torch_epochs(images, update):
+    "An epoch of updates a turn."
     import torch
 
     images = torch.from_numpy(images)
@@ -205,14 +215,14 @@ def _torch_epochs(images, update):
 
 def torch_eager(images):
     "PyTorch, eager, with the fakes made once an update and one pass of the discriminator over real and fake."
-    yield from _torch_epochs(images, _torch_update())
+    yield from torch_epochs(images, _torch_update())
 
 
 def torch_compile(images):
     "The same update under torch.compile."
     import torch
 
-    yield from _torch_epochs(images, torch.compile(_torch_update()))
+    yield from torch_epochs(images, torch.compile(_torch_update()))
 
 
 def jax_scan(images):

@@ -1,9 +1,11 @@
-"""Time an epoch of the post's GAN in every way of contenders.py, side by side: `make bench`, about ten minutes.
+"""Time an epoch of a GAN in every way that we know, side by side: `make bench`, about twenty minutes.
+
+The race `post` has the contenders of contenders.py, the race `dcgan` those of contenders_dcgan.py.
 
 Each contender lives in a process of its own. They take turns, an epoch each a round, so that a drift of the machine
 hits all alike, and in another order each round, so that none is always measured after the same one. The first
-epoch of each (tracing, compiling) is not counted; a contender that dies leaves the race. Prints a table and writes nbs/results/train_speed.json and .png, which
-chapter 17 shows.
+epoch of each (tracing, compiling) is not counted; a contender that dies leaves the race. Prints a table and writes
+nbs/results/train_speed.json and .png, which chapter 17 shows, or dcgan_speed.json and .png, for chapter 30.
 """
 
 import argparse
@@ -15,36 +17,43 @@ import tempfile
 import time
 from pathlib import Path
 
+import contenders
+import contenders_dcgan
 import numpy as np
-from contenders import CONTENDERS, UPDATES
+from contenders import BATCH, UPDATES
 from limit import unhinder
 
 from learning_gan.studies import provenance, save_study
 
-OURS, LIMIT = next(iter(CONTENDERS)), list(CONTENDERS)[-1]
+RACES = {
+    "post": contenders.CONTENDERS,
+    "dcgan": contenders_dcgan.CONTENDERS,
+}  # each with ours first, the limit last
+FILES = {"post": "train_speed", "dcgan": "dcgan_speed"}
+OURS, *_, LIMIT = RACES["post"]
 RESULTS = Path(__file__).parent.parent / "nbs" / "results"
 
 
-def work(name):
-    "The contender's process: an epoch for each line on standard input, its seconds on standard output."
+def work(race, name):
+    "The contender's process: an epoch for each line on standard input, seconds an update on standard output."
     from learning_gan.data import load_mnist
 
     reply = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints must not be taken for an answer
-    images = load_mnist().train.images.reshape(-1, 784)
-    images = images[np.arange(UPDATES * 100) % len(images)]
-    epochs = CONTENDERS[name](images)
+    images = load_mnist().train.images
+    images = images[np.arange(UPDATES * BATCH) % len(images)]
+    epochs = RACES[race][name](images.reshape(-1, 784) if race == "post" else images)
     for _ in sys.stdin:
         start = time.perf_counter()
-        next(epochs)
-        print(time.perf_counter() - start, file=reply, flush=True)
+        updates = next(epochs) or UPDATES
+        print((time.perf_counter() - start) / updates, file=reply, flush=True)
 
 
 class Worker:
     "A contender in a process of its own; what it says goes to a file, which cannot fill up as a pipe does."
 
-    def __init__(self, name):
-        command = [sys.executable, __file__, "--work", name]
+    def __init__(self, race, name):
+        command = [sys.executable, __file__, "--race", race, "--work", name]
         self.name, self.seconds, self.said = name, [], tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (lives as long as the worker)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.said}
         self.process = subprocess.Popen(command, text=True, **pipes)
@@ -57,7 +66,7 @@ class Worker:
         return self.process.stdout.readline()
 
     def epoch(self):
-        "Have one epoch done; its seconds, or None when the contender has failed."
+        "Have one epoch done; its seconds an update, or None when the contender has failed."
         try:
             self.process.stdin.write("go\n")
             self.process.stdin.flush()
@@ -83,9 +92,9 @@ def take_turn(worker, racing):
         worker.seconds.append(seconds)
 
 
-def race(names, rounds):
+def run_race(race, names, rounds):
     "Milliseconds an update of each contender, by round, of those that come through."
-    racing, order = [Worker(name) for name in names], np.random.default_rng(0)
+    racing, order = [Worker(race, name) for name in names], np.random.default_rng(0)
     try:
         for round_ in range(rounds + 1):
             for worker in order.permutation(racing).tolist():
@@ -94,7 +103,7 @@ def race(names, rounds):
     finally:
         for worker in racing:
             worker.process.kill()
-    return {w.name: [s / UPDATES * 1e3 for s in w.seconds[1:]] for w in racing}
+    return {w.name: [s * 1e3 for s in w.seconds[1:]] for w in racing}
 
 
 def table(times):
@@ -135,23 +144,23 @@ def picture(times, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7, help="counted epochs of each contender")
-    parser.add_argument(
-        "--only", nargs="*", choices=list(CONTENDERS), help="these contenders, with ours and the limit"
-    )
+    parser.add_argument("--race", default="post", choices=RACES, help="which networks (post)")
+    known = [name for race in RACES.values() for name in race]
+    parser.add_argument("--only", nargs="*", choices=known, help="these contenders, with ours and the limit")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.work:
-        return work(arguments.work)
+        return work(arguments.race, arguments.work)
     unhinder()
-    names = [n for n in CONTENDERS if not arguments.only or n in (OURS, LIMIT, *arguments.only)]
-    times = race(names, arguments.rounds)
+    names = [n for n in RACES[arguments.race] if not arguments.only or n in (OURS, LIMIT, *arguments.only)]
+    times = run_race(arguments.race, names, arguments.rounds)
     about = provenance("make bench")
     machine = about["machine"]
     print(f"{machine['cpu']}, {machine['cores']} cores, kernel of the limit: {machine['kernel']}")
     print(table(times))
     if not arguments.only:
-        save_study(RESULTS / "train_speed.json", about, ms_per_update=times)
-        picture(times, RESULTS / "train_speed.png")
+        save_study(RESULTS / f"{FILES[arguments.race]}.json", about, ms_per_update=times)
+        picture(times, RESULTS / f"{FILES[arguments.race]}.png")
 
 
 if __name__ == "__main__":

@@ -251,6 +251,6 @@ def test_a_race_outlives_its_contenders(tmp_path, monkeypatch, capsys):
     racers = tmp_path / "racers.py"
     racers.write_text(RACERS)
     monkeypatch.setattr(train_speed, "__file__", str(racers))
-    times = train_speed.race(["talks", "dies in round 1", "runs"], rounds=3)
+    times = train_speed.run_race("post", ["talks", "dies in round 1", "runs"], rounds=3)
     assert {name: len(ms) for name, ms in times.items()} == {"talks": 3, "runs": 3}
     assert "left out: dies in round 1 (out of breath)" in capsys.readouterr().out
