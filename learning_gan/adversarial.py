@@ -28,10 +28,11 @@ def by_path(
 
 
 def average_of(
-    variable,  # of a generator
+    variable,  # of a network
+    optimizer: str = "g_optimizer",  # or "d_optimizer", of the network
 ) -> str:  # where the state of a training keeps its average, if it keeps one
     "The name of the average of a variable, as Keras's optimizer makes it."
-    return f"g_optimizer/{variable.path.replace('/', '_')}_average"
+    return f"{optimizer}/{variable.path.replace('/', '_')}_average"
 
 # %% ../nbs/905_adversarial.ipynb #4fcb6302
 class AdversarialModel(keras.Model):
@@ -195,7 +196,7 @@ class AdversarialModel(keras.Model):
         real_images, z = self._minibatch(data, -1 - self.d_loss_tracker.count)
         fake_images = self.fakes(z)
         d_loss = self.d_loss(real_images, fake_images, training=False)
-        self._record(d_loss, self.g_loss(fake_images, training=False))
+        self._record(d_loss, self.g_loss(fake_images, real_images, training=False))
         return self._means()
 
     def report(self, images, z, sample_z, labels=None):
@@ -204,7 +205,8 @@ class AdversarialModel(keras.Model):
         fake_images, shown = self.fakes(z), labels_in_turn(len(sample_z), self.classes)
         sample_z = with_labels(sample_z, shown, self.classes)
         d_loss = self.d_loss(real_images, fake_images, training=False)
-        return d_loss, self.g_loss(fake_images, training=False), self.generator(sample_z, training=False)
+        g_loss = self.g_loss(fake_images, real_images, training=False)
+        return d_loss, g_loss, self.generator(sample_z, training=False)
 
     def signs(self, images, z, labels=None):
         "What the doctor asks: D's mean probability of real for real and fake images, and how large both gradients are."

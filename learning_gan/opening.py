@@ -24,6 +24,7 @@ RESULTS = (
     "generator.keras",
     "generator_average.keras",
     "samples.npz",
+    "result.json",
     *PICTURES,
 )  # what the end of a command leaves
 

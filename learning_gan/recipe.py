@@ -47,6 +47,7 @@ ARCHITECTURES = Registry(
     mlp="learning_gan.network:mlp",
     dcgan="learning_gan.dcgan:dcgan",
     conditional="learning_gan.conditional:conditional",
+    sorting="learning_gan.semi:sorting",
 )
 LOSSES = Registry("loss", non_saturating="learning_gan.losses:NON_SATURATING")
 

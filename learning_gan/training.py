@@ -9,6 +9,7 @@ __all__ = ['GAN', 'build_gan', 'Minibatches', 'check_size', 'fit_minibatches', '
 import math
 import os
 import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import numpy as np
@@ -46,6 +47,7 @@ class GAN(AdversarialModel):
     def g_loss(
         self,
         fake_images,  # [batch, …] in [-1, 1]
+        real_images=None,  # the same shape, for a loss that compares the two; this one does not
         training: bool = True,
     ):  # scalar tensor
         "The generator's loss: how far the discriminator is from calling its images real."
@@ -74,7 +76,7 @@ class GAN(AdversarialModel):
             fake_images = self.fakes(z, training=True)
             with tape.stop_recording():
                 d_loss = self.update_discriminator(real_images, fake_images)
-            g_loss = self.g_loss(fake_images)
+            g_loss = self.g_loss(fake_images, real_images)
             scaled = self.scaled(g_loss, self.g_optimizer)
         variables = self.generator.trainable_variables
         self.g_optimizer.apply(tape.gradient(scaled, variables), variables)
@@ -196,13 +198,14 @@ def train(
     verbose: bool = True,  # print a line an epoch, as the post did
     block_size: int = 50,  # updates in a compiled call; the result does not depend on it
     strategy: tf.distribute.Strategy | None = None,  # of several devices; None: the one whose scope we are in
+    build: Callable = build_gan,  # of (hp, seed, image_shape), another `GAN`, compiled
 ) -> np.ndarray:  # the history, a row an epoch, of dtype `HISTORY`
     "Train a GAN, or go on with it. Raises `ValueError`, `RunError` or `OSError`, leaving the last checkpoint whole."
     seed, data, team = check_seed(seed), as_dataset(data), Team(strategy or tf.distribute.get_strategy())
     check_size(hp, data.image_shape)
     team.check_shares(hp.batch_size)
     with team.strategy.scope():
-        gan, quiet = build_gan(hp, seed, data.image_shape), without_retracing_warnings()
+        gan, quiet = build(hp, seed, data.image_shape), without_retracing_warnings()
     z, config = latents(seed, 0, N_SAMPLES, hp.z_size, PROGRESS), run_config(hp, seed, data, team.devices)
     labels = check_labels(data.train.labels, len(data.train), gan.classes)
     minibatches = Minibatches(data.train.images, hp, seed, labels)
