@@ -91,6 +91,10 @@ museum: $(DEV) ## train every failure of the museum and every healthy recipe wit
 court: $(DEV) ## try every tip with several seeds; VARIANT="relu hinge" tries those alone
 	$(BIN)/python tools/study_court.py $(if $(VARIANT),--variants $(VARIANT))
 
+.PHONY: study-labels
+study-labels: $(DEV) ## train with 100, 20 and 50 labels and several seeds, for chapter 34 (several hours)
+	$(BIN)/python tools/study_labels.py
+
 .PHONY: study-parity
 study-parity: $(DEV) ## train several seeds with the graph of 2017 and with ours, for the comparison of chapter 21
 	$(BIN)/python benchmarks/study_parity.py

@@ -18,11 +18,13 @@ from learning_gan.data import load_mnist
 from learning_gan.recipe import HyperParameters, recipe
 from learning_gan.ruler import CLASSIFIER_SHA256
 from learning_gan.scorecard import MEASURES
+from learning_gan.semi import RECIPE
 from learning_gan.studies import find_results, load_results, read_result
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "nbs" / "results"
 SCORE = {*MEASURES, "kid_ci95", "histogram"}
+STUDIES = ROOT / "tools"
 TRAIN_SPEED = ROOT / "benchmarks" / "train_speed.py"
 
 
@@ -178,6 +180,21 @@ def test_a_small_court_does_not_hear_again_what_it_knows(tmp_path, whole_mnist):
     run("tools/study_court.py", *small, "--runs", tmp_path / "elsewhere")
     assert not (tmp_path / "elsewhere").exists()
     assert json.loads((tmp_path / "court.json").read_text()) == study
+
+
+@pytest.mark.slow
+def test_a_small_study_of_labels(tmp_path, whole_mnist, monkeypatch):
+    monkeypatch.syspath_prepend(STUDIES)
+    import study_labels
+
+    recipe = RECIPE | dict(g_hidden_size=2, d_hidden_size=8, batch_size=5_500, epochs=2)
+    run = tmp_path / "gan-20-3"
+    one = study_labels.with_generator(str(run), 20, 3, recipe)
+    assert (one["arm"], one["labels"], one["seed"], one["n_test"]) == ("gan", 20, 3, 10_000)
+    assert len(one["curve"]) == 2 and one["curve"][-1] == one["errors"]
+    study_labels.save_pictures(run, tmp_path)
+    with np.load(tmp_path / "hundred_labels.npz") as npz:
+        assert npz["drawn"].shape == (32, 784) and len(npz["wrong"]) == len(npz["taken_for"]) == one["errors"]
 
 
 @pytest.mark.slow

@@ -1,0 +1,130 @@
+"""Train the classifier of chapter 34 with a few labels and several seeds, with and without the generator, and write
+nbs/results/hundred_labels.json and hundred_labels.npz, which the chapter reads.
+
+Runs go to runs/labels and can be interrupted: the same command goes on where it stopped, inside a training too.
+Everything was chosen on the validation images with other seeds (100 and up); here the test images are looked at after
+each epoch, for the curve, and nothing is chosen by it: what counts is the end.
+"""
+
+import argparse
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+
+from learning_gan.backend import keras
+from learning_gan.data import load_mnist
+from learning_gan.files import atomic_path
+from learning_gan.recipe import HyperParameters
+from learning_gan.sampling import load_generator, sample
+from learning_gan.semi import RECIPE, hide_labels, load_classifier, predicted, train_alone, train_semi
+from learning_gan.studies import Job, interval, is_done, provenance, run_jobs, save_study
+
+ROOT = Path(__file__).resolve().parent.parent
+SEEDS = {100: 10, 20: 5, 50: 5}  # by labels; each is a choice of labels of its own
+ARMS = ("gan", "noise", "plain")
+SHOWN = 32  # images of the generator that the chapter shows
+
+
+class Curve(keras.callbacks.Callback):
+    "Writes the errors on the test images down after each epoch."
+
+    def __init__(self, path, test):
+        super().__init__()
+        self.path, self.test = path, test
+
+    def on_epoch_end(self, epoch, logs=None):
+        wrong = predicted(self.model.classifier(), self.test.images) != self.test.labels
+        with self.path.open("a", newline="") as file:
+            csv.writer(file).writerow([epoch + 1, wrong.sum()])
+
+
+def curve_of(path: Path) -> list[int]:
+    "Errors by epoch; where an epoch was done twice, the later one counts."
+    with path.open(newline="") as file:
+        by_epoch = {int(epoch): int(errors) for epoch, errors in csv.reader(file)}
+    return [by_epoch[epoch] for epoch in sorted(by_epoch)]
+
+
+def with_generator(run: str, labels: int, seed: int, recipe: dict) -> dict:
+    "One training of the arm `gan`, in a run folder, which it goes on with."
+    data, curve = load_mnist("mnist"), Path(f"{run}.csv")
+    hp, told = HyperParameters(**recipe), [Curve(curve, data.test)]
+    result = train_semi(data, labels, run, seed, hp, callbacks=told, verbose=False)
+    return result | {"arm": "gan", "curve": curve_of(curve)}
+
+
+def without_generator(arm: str, labels: int, seed: int) -> dict:
+    "One training of the other arms."
+    data = load_mnist("mnist")
+    _, labelled = hide_labels(data, labels, seed)
+    wrong = predicted(train_alone(labelled, seed=seed, noise=arm == "noise"), data.test.images)
+    errors = int((wrong != data.test.labels).sum())
+    return {"labels": labels, "seed": seed, "errors": errors, "n_test": len(wrong), "arm": arm}
+
+
+def jobs_of(labels: list[int], arms: list[str], seeds: int | None, recipe: dict, runs: Path) -> list[Job]:
+    "Every training, the hundred labels first."
+    jobs = []
+    for n in labels:
+        for arm in arms:
+            for seed in range(seeds or SEEDS[n]):
+                name, how = f"{arm}-{n}-{seed}", {"labels": n, "seed": seed}
+                if arm == "gan":
+                    run = {"run": os.fspath(runs / name), "recipe": recipe}
+                    jobs.append(Job(f"{name}.json", with_generator, how | run))
+                else:
+                    jobs.append(Job(f"{name}.json", without_generator, how | {"arm": arm}))
+    return jobs
+
+
+def save_pictures(run: Path, out: Path) -> None:
+    "What the generator of a run draws, and the test digits that its classifier takes for others."
+    test = load_mnist("mnist").test
+    taken_for = predicted(load_classifier(run), test.images)
+    wrong = np.flatnonzero(taken_for != test.labels)
+    drawn = np.uint8(np.rint((sample(load_generator(run), SHOWN) + 1) * 127.5))
+    with atomic_path(out / "hundred_labels.npz") as temporary:
+        np.savez_compressed(temporary, drawn=drawn, wrong=wrong, taken_for=taken_for[wrong])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--labels", type=int, nargs="+", default=list(SEEDS), choices=SEEDS, help="how many")
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, help="which ones")
+    parser.add_argument("--seeds", type=int, help="how many, from 0 on; 10 for 100 labels, 5 for the others")
+    parser.add_argument("--epochs", type=int, help="fewer, to try it out")
+    parser.add_argument("--so-far", action="store_true", help="train nothing: write what is done")
+    parser.add_argument("--workers", type=int, help="processes at a time; one a core where missing")
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "labels")
+    parser.add_argument("--out", type=Path, default=ROOT / "nbs" / "results")
+    args = parser.parse_args()
+
+    recipe = RECIPE | ({"epochs": args.epochs} if args.epochs else {})
+    runs = args.runs.resolve()
+    jobs = jobs_of(args.labels, args.arms, args.seeds, recipe, runs)
+    if args.so_far:
+        jobs = [job for job in jobs if is_done(job, runs)]
+    found = run_jobs(jobs, runs, args.workers)
+    errors = {}
+    for run in found:
+        errors.setdefault(f"{run['arm']}-{run['labels']}", []).append(run["errors"])
+    means = {name: interval(values) for name, values in errors.items() if len(values) > 1}
+    about = provenance(
+        "make study-labels",
+        recipe=recipe,
+        data={"name": "mnist", "sha256": load_mnist("mnist").sha256},
+        threads=1,
+    )
+    save_study(args.out / "hundred_labels.json", about, means=means, runs=found)
+    first = next((Path(job.arguments["run"]) for job in jobs if "run" in job.arguments), None)
+    if first:
+        save_pictures(first, args.out)
+    print(f"wrote hundred_labels.json into {os.path.relpath(args.out)}")
+
+
+if __name__ == "__main__":
+    main()
