@@ -57,6 +57,11 @@ def _go_on(run, config):
         raise RunError(
             f"{run} has finished {done} epochs: choose {done} or more, another folder, or --overwrite"
         )
+    if old["recipe"]["decay"] and epochs != old["recipe"]["epochs"]:
+        raise RunError(
+            f"{run} has a learning rate that falls to 0 in epoch {old['recipe']['epochs']}, which cannot be moved: "
+            "choose another folder, or use --overwrite"
+        )
     if changed := list(_differences(extended, config)):
         warnings.warn(f"{run} may not continue to the bit: {'; '.join(changed)}", stacklevel=5)
     if extended != old:

@@ -79,6 +79,9 @@ class HyperParameters:
     alpha: float = number(0.01, 0.0, 1.0, "slope of Leaky ReLU for negative values")
     smooth: float = number(0.1, 0.0, 0.5, "label smoothing: real images are labelled 1 - smooth")
     learning_rate: float = number(0.002, 1e-8, 1.0, "of both Adams")
+    decay: float = number(
+        0.0, 0.0, 1.0, "share of the updates, at the end, in which learning_rate falls to 0"
+    )
     beta_1: float = number(0.9, 0.0, 0.9999, "first-moment decay of both Adams")
     average: float = number(
         0.0, 0.0, 0.99999, "decay of the average of the generator's weights; 0: none is kept"

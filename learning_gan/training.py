@@ -23,7 +23,7 @@ from .inputs import PROGRESS, epoch_order, latent_block, latents
 from .labels import check_labels
 from .network import build_networks
 from .opening import open_run
-from .optimizers import model_optimizers
+from .optimizers import model_optimizers, rate_of
 from .recipe import HyperParameters, check_seed
 from .recording import Recorder, StopWhenDiverged, TerminalBar, restore, resume, write_results
 from .runs import IDENTITY, N_SAMPLES, read_history, run_config
@@ -91,7 +91,7 @@ def build_gan(
     "The GAN the hyperparameters describe, untrained."
     with own_settings():
         gan = GAN(*build_networks(hp, seed, image_shape), seed=seed or 0)
-        optimizers = model_optimizers(hp.learning_rate, hp.beta_1, hp.average)
+        optimizers = model_optimizers(rate_of(hp), hp.beta_1, hp.average)
         gan.compile(*optimizers, smooth=hp.smooth, loss=hp.loss)
     return gan
 
