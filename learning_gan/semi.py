@@ -28,7 +28,7 @@ from .recipe import HyperParameters, check_seed
 from .runs import RunError, read_config
 from .training import GAN, train
 
-# %% ../nbs/34_hundred_labels.ipynb #c6a4dff8
+# %% ../nbs/34_hundred_labels.ipynb #66afb13a
 @keras.saving.register_keras_serializable(package="learning_gan")
 class WeightNormDense(keras.layers.Dense):
     "A dense layer whose units have weight vectors of length `scale` (Salimans and Kingma 2016, eq. 2)."
@@ -58,7 +58,7 @@ class WeightNormDense(keras.layers.Dense):
     def get_config(self):
         return super().get_config() | {"train_scale": self.train_scale}
 
-
+# %% ../nbs/34_hundred_labels.ipynb #cc613946
 NORMALS = 2**24  # numbers, drawn once
 
 
@@ -98,7 +98,7 @@ class CountedNoise(keras.layers.Layer):
     def get_config(self):
         return super().get_config() | {"stddev": self.stddev, "seed": self.seed}
 
-
+# %% ../nbs/34_hundred_labels.ipynb #572fc48a
 def standardise(
     network: keras.Model,  # with `WeightNormDense` layers
     inputs,  # tensor [n, …], some of the data
@@ -111,10 +111,7 @@ def standardise(
             layer.scale.assign(1 / std)
             layer.bias.assign(-mean / std)
 
-# %% ../nbs/34_hundred_labels.ipynb #41c64716
-WIDTHS = (1000, 500, 250, 250, 250)  # of the authors' discriminator
-
-
+# %% ../nbs/34_hundred_labels.ipynb #a5ae0a49
 def _weights(
     units,
     seed,
@@ -142,6 +139,9 @@ def matching_generator(
     ink = _weights(pixels, seeds[2], "ink", stddev=0.05, activation="sigmoid", train_scale=True)(h)
     return keras.Model(z, keras.layers.Rescaling(2, -1, name="images")(ink), name="generator")
 
+# %% ../nbs/34_hundred_labels.ipynb #57e71c01
+WIDTHS = (1000, 500, 250, 250, 250)  # of the authors' discriminator
+
 
 def sorting_discriminator(
     x,  # Keras input [batch, pixels], images in [-1, 1]
@@ -162,7 +162,7 @@ def sorting_discriminator(
     real = keras.ops.logsumexp(logits, axis=-1, keepdims=True)
     return keras.Model(x, [h, logits, real], name="discriminator")
 
-
+# %% ../nbs/34_hundred_labels.ipynb #85e2c657
 def sorting(
     hp: HyperParameters,  # d_hidden_size: of the first layer, the others have a half and a quarter
     image_shape: tuple[int, int, int],  # (height, width, channels)
@@ -188,7 +188,7 @@ RECIPE = dict(
     epochs=100,
 )
 
-# %% ../nbs/34_hundred_labels.ipynb #c325a5d4
+# %% ../nbs/34_hundred_labels.ipynb #e49e6cf7
 class SemiGAN(GAN):
     "A GAN whose discriminator also sorts images, a few of which are labelled (Salimans et al. 2016, sections 3.1 and 5)."
 
@@ -232,11 +232,7 @@ class SemiGAN(GAN):
             mine.assign(state.get(average_of(variable, "d_optimizer"), variable))
         return keras.Model(copy.input, copy.outputs[1], name="classifier")
 
-# %% ../nbs/34_hundred_labels.ipynb #647e626e
-AVERAGE = 0.999  # decay of the mean of the discriminator's weights
-EPSILON = 1e-4  # of both Adams: gradients below it make small steps, as with the authors' 1e-8 under the root
-
-
+# %% ../nbs/34_hundred_labels.ipynb #59f8544d
 def labelled_subset(
     labels: np.ndarray | None,  # of all images, [n]
     n: int,  # how many to show, as many of each kind
@@ -255,7 +251,7 @@ def labelled_subset(
     rows = [rng.permutation(np.flatnonzero(labels == kind))[: n // len(kinds)] for kind in kinds]
     return np.stack(rows, axis=1).ravel()
 
-
+# %% ../nbs/34_hundred_labels.ipynb #1164e398
 def hide_labels(
     data: Dataset,
     n: int,  # labels to show
@@ -270,6 +266,10 @@ def hide_labels(
     nothing = Images(images[:0])
     name = f"{data.name} with {n} labels"
     return Dataset(Images(images), nothing, nothing, name, data.sha256), Images(images[rows], labels[rows])
+
+# %% ../nbs/34_hundred_labels.ipynb #b2f226cf
+AVERAGE = 0.999  # decay of the mean of the discriminator's weights
+EPSILON = 1e-4  # of both Adams
 
 
 def build_semi(
@@ -289,7 +289,7 @@ def build_semi(
         standardise(gan.discriminator, gan.real_batch(some))
     return gan
 
-# %% ../nbs/34_hundred_labels.ipynb #d52292b9
+# %% ../nbs/34_hundred_labels.ipynb #8912b22f
 def load_classifier(
     run: str | os.PathLike,  # a run folder of `train_semi`, finished or not
 ) -> keras.Model:  # from images [batch, pixels] to a logit for each kind; raises `RunError`
@@ -322,7 +322,7 @@ def predicted(
     lots = np.array_split(flat, -(-len(flat) // 1_000))
     return np.concatenate([classifier(lot, training=False).numpy().argmax(axis=1) for lot in lots])
 
-
+# %% ../nbs/34_hundred_labels.ipynb #826711af
 def train_semi(
     data: Dataset,  # with labels
     labels: int,  # how many to show, as many of each kind
@@ -345,7 +345,7 @@ def train_semi(
         temporary.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result
 
-# %% ../nbs/34_hundred_labels.ipynb #2f5be43b
+# %% ../nbs/34_hundred_labels.ipynb #471ab7c5
 def train_alone(
     labelled: Images,
     classes: int = 10,
