@@ -23,7 +23,7 @@ from .data import Dataset, Images, to_unit_range
 from .files import atomic_path
 from .generator import dense, split_seed
 from .network import build_networks
-from .optimizers import model_optimizers, rate_of
+from .optimizers import rate_of
 from .recipe import HyperParameters, check_seed
 from .runs import RunError, read_config
 from .training import GAN, train
