@@ -11,6 +11,7 @@ __all__ = ['NORMALS', 'WIDTHS', 'RECIPE', 'AVERAGE', 'EPSILON', 'WeightNormDense
 import json
 import math
 import os
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -336,6 +337,7 @@ def train_semi(
         raise ValueError("the data has no test images to count errors on: take mnist")
     hp = hp or HyperParameters(**RECIPE)
     hidden, labelled = hide_labels(data, labels, seed)
+    hp = replace(hp, classes=int(labelled.labels.max()) + 1)
     build = partial(build_semi, labelled, hidden.train.images[:500])
     train(hp, hidden, out, seed, build=build, **options)
     wrong = predicted(load_classifier(out), data.test.images) != data.test.labels

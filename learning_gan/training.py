@@ -198,14 +198,14 @@ def train(
     verbose: bool = True,  # print a line an epoch, as the post did
     block_size: int = 50,  # updates in a compiled call; the result does not depend on it
     strategy: tf.distribute.Strategy | None = None,  # of several devices; None: the one whose scope we are in
-    build: Callable = build_gan,  # of (hp, seed, image_shape), another `GAN`, compiled
+    build: Callable | None = None,  # of (hp, seed, image_shape), a compiled `GAN`; None: `build_gan`
 ) -> np.ndarray:  # the history, a row an epoch, of dtype `HISTORY`
     "Train a GAN, or go on with it. Raises `ValueError`, `RunError` or `OSError`, leaving the last checkpoint whole."
     seed, data, team = check_seed(seed), as_dataset(data), Team(strategy or tf.distribute.get_strategy())
     check_size(hp, data.image_shape)
     team.check_shares(hp.batch_size)
     with team.strategy.scope():
-        gan, quiet = build(hp, seed, data.image_shape), without_retracing_warnings()
+        gan, quiet = (build or build_gan)(hp, seed, data.image_shape), without_retracing_warnings()
     z, config = latents(seed, 0, N_SAMPLES, hp.z_size, PROGRESS), run_config(hp, seed, data, team.devices)
     labels = check_labels(data.train.labels, len(data.train), gan.classes)
     minibatches = Minibatches(data.train.images, hp, seed, labels)
