@@ -286,13 +286,17 @@ def jax_scan(images):
         yield
 
 
-def matmul_limit(images):
-    "The limit: nothing but the nine matrix products of an update."
-    pairs = products(BATCH, Z, HIDDEN, PIXELS)
+def multiplied(pairs):
+    "The products of an epoch's updates a turn."
     while True:
         for _ in range(UPDATES):
             multiply(pairs)
         yield
+
+
+def matmul_limit(images):
+    "The limit: nothing but the nine matrix products of an update."
+    yield from multiplied(products(BATCH, Z, HIDDEN, PIXELS))
 
 
 CONTENDERS = {

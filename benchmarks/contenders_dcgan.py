@@ -6,11 +6,10 @@ discriminator's step first and then the generator's. The average of the weights 
 """
 
 import numpy as np
-from contenders import BATCH, UPDATES, Z, keras_fit, through_train, torch_epochs
-from limit import multiply
+from contenders import BATCH, Z, keras_fit, multiplied, through_train, torch_epochs
 
 FILTERS, RATE, BETAS, ALPHA, SMOOTH = 32, 5e-4, (0.5, 0.999), 0.2, 0.1
-SLOW = 20  # updates a turn, of what takes a second for each
+SLOW = 20  # updates a turn, of what may be many times as slow as the rest
 
 
 def ours(images):
@@ -123,11 +122,7 @@ def products():
 
 def matmul_limit(images):
     "The limit: nothing but the matrix products of an update."
-    pairs = products()
-    while True:
-        for _ in range(UPDATES):
-            multiply(pairs)
-        yield
+    yield from multiplied(products())
 
 
 CONTENDERS = {

@@ -104,9 +104,13 @@ class AdversarialModel(keras.Model):
         "A copy of the generator with the average of its weights (batch statistics are as they are)."
         if not self.averages:
             raise ValueError("no average is kept: give the generator's optimizer use_ema=True")
-        copy, state = keras.models.clone_model(self.generator), self.state()
-        for mine, variable in zip(copy.variables, self.generator.variables, strict=True):
-            mine.assign(state.get(average_of(variable), variable))
+        return self.averaged_copy(self.generator)
+
+    def averaged_copy(self, network, optimizer="g_optimizer"):
+        "A copy of one of the networks with the average that its optimizer keeps."
+        copy, state = keras.models.clone_model(network), self.state()
+        for mine, variable in zip(copy.variables, network.variables, strict=True):
+            mine.assign(state.get(average_of(variable, optimizer), variable))
         return copy
 
     def _scaling(self, optimizer):

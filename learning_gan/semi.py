@@ -17,16 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
-from .adversarial import average_of, by_path
 from .backend import keras, own_settings, tf
-from .checkpoints import load_checkpoint, size_of
 from .data import Dataset, Images, to_unit_range
 from .files import atomic_path
 from .generator import dense, split_seed
 from .network import build_networks
 from .optimizers import rate_of
 from .recipe import HyperParameters, check_seed
-from .runs import RunError, read_config
+from .sampling import load_network
 from .training import GAN, train
 
 # %% ../nbs/34_hundred_labels.ipynb #66afb13a
@@ -65,7 +63,7 @@ NORMALS = 2**24  # numbers, drawn once
 
 @cache
 def normals():  # float32 [NORMALS]
-    "Numbers from N(0, 1), of which noise is cut: five times as fast as drawing it anew."
+    "Numbers from N(0, 1), of which noise is cut, which is faster than drawing it anew."
     with tf.init_scope():  # even where a graph asks first
         return tf.constant(np.random.default_rng(0).standard_normal(NORMALS, np.float32))
 
@@ -223,14 +221,12 @@ class SemiGAN(GAN):
         return tf.reduce_mean(tf.square(real - fake))
 
     def compiles_well(self):
-        "No: XLA copies all of `normals` to cut a piece."
+        "No: XLA is slow at cutting pieces of `normals` on a CPU."
         return False
 
     def classifier(self):
         "From images to a logit for each kind, with the average of the discriminator's weights."
-        copy, state = keras.models.clone_model(self.discriminator), self.state()
-        for mine, variable in zip(copy.variables, self.discriminator.variables, strict=True):
-            mine.assign(state.get(average_of(variable, "d_optimizer"), variable))
+        copy = self.averaged_copy(self.discriminator, "d_optimizer")
         return keras.Model(copy.input, copy.outputs[1], name="classifier")
 
 # %% ../nbs/34_hundred_labels.ipynb #59f8544d
@@ -295,23 +291,8 @@ def load_classifier(
     run: str | os.PathLike,  # a run folder of `train_semi`, finished or not
 ) -> keras.Model:  # from images [batch, pixels] to a logit for each kind; raises `RunError`
     "Restore the classifier of a run, with the average of its weights, as it was after the last finished epoch."
-    config = read_config(run)
-    hp, shape = HyperParameters(**config["recipe"]), config["data"]["image_shape"]
-    networks = build_networks(hp, image_shape=shape)
-    kept = {
-        variable.path: average_of(variable, "d_optimizer") for variable in networks[1].trainable_variables
-    }
-    variables = by_path("discriminator", networks[1].variables)
-    variables = {kept.get(v.path, name): v for name, v in variables.items()}
-    most = 4 * size_of([v for network in networks for v in network.variables])
-    epoch, arrays = load_checkpoint(run, variables, most)
-    if not epoch:
-        raise RunError(
-            f"{run} has no checkpoint, so no epoch has ended: run the training again to go on with it"
-        )
-    for name, array in arrays.items():
-        variables[name].assign(array)
-    return keras.Model(networks[1].input, networks[1].outputs[1], name="classifier")
+    network = load_network(run, "discriminator", average=True)
+    return keras.Model(network.input, network.outputs[1], name="classifier")
 
 
 def predicted(
