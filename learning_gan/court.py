@@ -26,7 +26,7 @@ from .inputs import model_inputs
 from .losses import Loss, cross_entropy, discriminator_loss, generator_loss
 from .measures import frechet_distance, neighbour_scores
 from .museum import Rates, UnitRange, log_of_probability
-from .recipe import ARCHITECTURES, LOSSES, RECIPES, HyperParameters, recipe
+from .recipe import ARCHITECTURES, LOSSES, HyperParameters, recipe
 from .recording import StopWhenDiverged, TrainingDiverged
 from .ruler import describe
 from .sampling import sample
@@ -174,8 +174,9 @@ class TwoSteps(keras.callbacks.Callback):
 # %% ../nbs/918_court.ipynb #ad7bd20a
 EPOCHS = 30
 BENCHES = {name: recipe(name, epochs=EPOCHS) for name in ("post", "tuned")}
-BENCHES["dcgan"] = recipe("dcgan", epochs=6)
+BENCHES |= {"dcgan": recipe("dcgan", epochs=6), "post_100": recipe("post", epochs=100)}
 DENSE = ("post", "tuned")
+_LONG = (*DENSE, "post_100")
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ VARIANTS = {
     "d_256": Variant("hidden layers", dict(d_hidden_size=256)),
     "relu": Variant("Leaky ReLU", dict(alpha=0.0)),
     "slope_0.2": Variant("Leaky ReLU", dict(alpha=0.2)),
-    "sigmoid": Variant("tanh", _network_of("sigmoid_output"), UnitRange, lambda x: 2 * x - 1),
+    "sigmoid": Variant("tanh", _network_of("sigmoid_output"), UnitRange, lambda x: 2 * x - 1, benches=_LONG),
     "sigmoid_unscaled": Variant(
         "tanh", _network_of("sigmoid_output"), shown=lambda x: np.uint8(np.rint((x + 1) * 127.5))
     ),
@@ -216,16 +217,16 @@ VARIANTS = {
     "least_squares": Variant("G's loss", dict(loss="least_squares")),
     "hinge": Variant("G's loss", dict(loss="hinge")),
     "norm_g": Variant("batch normalisation", _network_of("norm_g")),
-    "norm_d": Variant("batch normalisation", _network_of("norm_d")),
+    "norm_d": Variant("batch normalisation", _network_of("norm_d"), benches=_LONG),
     "norm_both": Variant("batch normalisation", _network_of("norm_both")),
     "norm_joined": Variant("batch normalisation", _network_of("norm_both"), Joined),
     "dcgan_no_norm": Variant("batch normalisation", _network_of("dcgan_no_norm"), benches=("dcgan",)),
     "dcgan_norm_g": Variant("batch normalisation", _network_of("dcgan_norm_g"), benches=("dcgan",)),
     "dcgan_norm_d": Variant("batch normalisation", _network_of("dcgan_norm_d"), benches=("dcgan",)),
     "dcgan_norm_joined": Variant("batch normalisation", meddle=Joined, benches=("dcgan",)),
-    "dcgan": Variant("CNN", RECIPES["dcgan"], benches=("tuned",)),
+    "perceptron": Variant("CNN", vars(recipe("tuned", epochs=6)), benches=("dcgan",)),
     "beta_1_0": Variant("beta_1", dict(beta_1=0.0)),
-    "beta_1_0.5": Variant("beta_1", dict(beta_1=0.5), benches=("post",)),
+    "beta_1_0.5": Variant("beta_1", dict(beta_1=0.5), benches=("post", "post_100")),
     "beta_1_0.9": Variant("beta_1", dict(beta_1=0.9), benches=("tuned",)),
     "rate_0.5": Variant("learning rate", dict(learning_rate=0.001)),
     "rate_0.25": Variant("learning rate", dict(learning_rate=0.0005)),

@@ -17,7 +17,7 @@ from learning_gan.studies import Job, cpu_name, is_done, provenance, run_jobs, s
 
 ROOT = Path(__file__).resolve().parent.parent
 A_JOB = 5  # seeds
-SEEDS = {"post": 10, "tuned": 10, "dcgan": 5}  # by bench
+SEEDS = {"post": 10, "tuned": 10, "dcgan": 5, "post_100": 5}  # by bench
 COLUMNS = ("seeds", *SCORES, "seconds")
 CHECK = {
     "name": "as_is",
@@ -77,7 +77,7 @@ def main() -> None:
     )
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS, help="which ones")
     parser.add_argument("--benches", nargs="+", default=list(BENCHES), choices=BENCHES, help="where")
-    parser.add_argument("--seeds", type=int, help="how many, from 0 on; 10, and 5 for dcgan")
+    parser.add_argument("--seeds", type=int, help="how many, from 0 on; 10, and 5 for dcgan and post_100")
     parser.add_argument("--epochs", type=int, help="fewer, to try it out")
     parser.add_argument("--so-far", action="store_true", help="train nothing: write what is done")
     parser.add_argument("--n", type=int, default=10_000, help="images of a score")
