@@ -192,6 +192,10 @@ def test_a_small_study_of_labels(tmp_path, whole_mnist, monkeypatch):
     one = study_labels.with_generator(str(run), 20, 3, recipe)
     assert (one["arm"], one["labels"], one["seed"], one["n_test"]) == ("gan", 20, 3, 10_000)
     assert len(one["curve"]) == 2 and one["curve"][-1] == one["errors"]
+    result = tmp_path / "hundred_labels.json"
+    study_labels.save_study(result, {"recipe": recipe}, runs=[one])
+    assert study_labels.already_trained(result, recipe) == {("gan", 20, 3): one}
+    assert not study_labels.already_trained(result, recipe | {"epochs": 3})
     study_labels.save_pictures(run, tmp_path)
     with np.load(tmp_path / "hundred_labels.npz") as npz:
         assert npz["drawn"].shape == (32, 784) and len(npz["wrong"]) == len(npz["taken_for"]) == one["errors"]

@@ -1,13 +1,15 @@
 """Train the classifier of chapter 34 with a few labels and several seeds, with and without the generator, and write
 nbs/results/hundred_labels.json and hundred_labels.npz, which the chapter reads.
 
-Runs go to runs/labels and can be interrupted: the same command goes on where it stopped, inside a training too.
+Runs go to runs/labels and can be interrupted: the same command goes on where it stopped, inside a training too. What
+the result file holds already is not trained again, so the whole can be done in parts, on one machine after another.
 Everything was chosen on the validation images with other seeds (100 and up); here the test images are looked at after
 each epoch, for the curve, and nothing is chosen by it: what counts is the end.
 """
 
 import argparse
 import csv
+import json
 import os
 from pathlib import Path
 
@@ -79,6 +81,18 @@ def jobs_of(labels: list[int], arms: list[str], seeds: int | None, recipe: dict,
     return jobs
 
 
+def already_trained(path: Path, recipe: dict) -> dict:
+    "What the result file holds, by arm, labels and seed, if it was made with the same recipe."
+    study = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"provenance": {}}
+    same = study["provenance"].get("recipe") == recipe
+    return {(run["arm"], run["labels"], run["seed"]): run for run in study["runs"]} if same else {}
+
+
+def key_of(job: Job) -> tuple:
+    "Arm, labels and seed."
+    return job.arguments.get("arm", "gan"), job.arguments["labels"], job.arguments["seed"]
+
+
 def save_pictures(run: Path, out: Path) -> None:
     "What the generator of a run draws, and the test digits that its classifier takes for others."
     test = load_mnist("mnist").test
@@ -105,11 +119,15 @@ def main() -> None:
 
     recipe = RECIPE | ({"epochs": args.epochs} if args.epochs else {})
     runs = args.runs.resolve()
+    trained = already_trained(args.out / "hundred_labels.json", recipe)
     jobs = jobs_of(args.labels, args.arms, args.seeds, recipe, runs)
+    jobs = [job for job in jobs if key_of(job) not in trained]
     if args.so_far:
         jobs = [job for job in jobs if is_done(job, runs)]
-    found = run_jobs(jobs, runs, args.workers)
-    errors = {}
+    if not jobs:
+        return print("nothing new was trained")
+    trained |= zip(map(key_of, jobs), run_jobs(jobs, runs, args.workers), strict=True)
+    found, errors = [trained[key] for key in sorted(trained)], {}
     for run in found:
         errors.setdefault(f"{run['arm']}-{run['labels']}", []).append(run["errors"])
     means = {name: interval(values) for name, values in errors.items() if len(values) > 1}
@@ -120,9 +138,9 @@ def main() -> None:
         threads=1,
     )
     save_study(args.out / "hundred_labels.json", about, means=means, runs=found)
-    first = next((Path(job.arguments["run"]) for job in jobs if "run" in job.arguments), None)
-    if first:
-        save_pictures(first, args.out)
+    shown = runs / "gan-100-0"
+    if shown.exists():
+        save_pictures(shown, args.out)
     print(f"wrote hundred_labels.json into {os.path.relpath(args.out)}")
 
 
