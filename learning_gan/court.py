@@ -344,9 +344,13 @@ def judge(
 
     tried = {key: differences(found, heard[key[0], "as_is"], noise) for key, found in heard.items()}
     tried = {key: values for key, values in tried.items() if key[1] != "as_is"}
-    corrected = holm([stats.ttest_1samp(values, 0).pvalue for values in tried.values()])
-    verdicts = {}
-    for (key, values), p in zip(tried.items(), corrected):
+    corrected, verdicts = {}, {}
+    for bench in {bench for bench, _ in tried}:
+        family = [key for key in tried if key[0] == bench]
+        p_values = [stats.ttest_1samp(tried[key], 0).pvalue for key in family]
+        corrected |= zip(family, holm(p_values), strict=True)
+    for key, values in tried.items():
+        p = corrected[key]
         sure = "open" if p >= 0.05 else "helps" if values.mean() < 0 else "hurts"
         failed = sum(c is None or c < FAILED for c in heard[key]["coverage"])
         found = {"p": float(p), "failed": failed, "seen": smallest_seen(values), "verdict": sure}
