@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SINGLE_THREADED', 'PACKAGES', 'RESULTS_URL', 'StudyError', 'Job', 'write_result', 'read_result', 'is_done', 'work',
            'cores', 'run_jobs', 'train_generator', 'kept_generator', 'interval', 'cpu_name', 'blas_kernel',
-           'provenance', 'save_study', 'find_results', 'load_results']
+           'provenance', 'save_study', 'earlier_study', 'find_results', 'load_results']
 
 # %% ../nbs/97_studies.ipynb #9a6aa5b3
 import datetime
@@ -257,14 +257,18 @@ def blas_kernel() -> str | None:  # such as "openblas 0.3.30 SkylakeX"; None wit
 # %% ../nbs/97_studies.ipynb #82c0418d
 def provenance(
     command: str,  # what a reader types to make the result again
+    earlier: dict | None = None,  # the study that this one goes on from, as from `earlier_study`
     **more,  # JSON values, such as recipe, seeds, threads and the hash of the data
-) -> dict:  # JSON values
+) -> dict:  # JSON values; with `earlier`, `cpus` are the processors of all parts
     "Command, date, versions and machine, and what else belongs to a result."
     found = {package.metadata["Name"].lower(): package.version for package in metadata.distributions()}
     versions = {"python": platform.python_version()} | {p: found[p] for p in PACKAGES if p in found}
     machine = {"cpu": cpu_name(), "cores": cores(), "kernel": blas_kernel()}
     if hasattr(os, "getloadavg"):
         machine["load"] = round(os.getloadavg()[0], 1)
+    if earlier is not None:
+        before = earlier.get("provenance", {"machine": machine})
+        more["cpus"] = sorted({*before.get("cpus", [before["machine"]["cpu"]]), machine["cpu"]})
     today = datetime.date.today().isoformat()
     return {"command": command, "date": today, "versions": versions, "machine": machine, **more}
 
@@ -279,6 +283,17 @@ def save_study(
     with atomic_path(path) as temporary:
         text = json.dumps({"provenance": about, **results}, indent=1, ensure_ascii=False)
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def earlier_study(
+    path: str | Path,  # where `save_study` would write
+    **how,  # what its provenance has to say, such as the recipe and the hash of the data
+) -> dict:  # empty where there is none, or where it was made in another way
+    "What an earlier part of a study has left, to go on from."
+    if not Path(path).exists():
+        return {}
+    study = json.loads(Path(path).read_text(encoding="utf-8"))
+    return study if all(study["provenance"].get(key) == value for key, value in how.items()) else {}
 
 # %% ../nbs/97_studies.ipynb #14ac35c4
 RESULTS_URL = "https://raw.githubusercontent.com/learning-gan/learning_gan/main/nbs/results/"

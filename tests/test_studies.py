@@ -19,7 +19,7 @@ from learning_gan.recipe import HyperParameters, recipe
 from learning_gan.ruler import CLASSIFIER_SHA256
 from learning_gan.scorecard import MEASURES
 from learning_gan.semi import RECIPE
-from learning_gan.studies import find_results, load_results, read_result
+from learning_gan.studies import find_results, load_results, read_result, save_study
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "nbs" / "results"
@@ -164,9 +164,10 @@ def test_a_small_study_of_recipes(tmp_path, whole_mnist):
     run("tools/study_recipes.py", *small, "--out", tmp_path)
     study = json.loads((tmp_path / "recipes.json").read_text())
     check_recipes(study, {"tuned": recipe("tuned", epochs=1)})
-    run("tools/study_recipes.py", *small[:1], "dcgan", *small[1:], "--so-far", "--out", tmp_path / "so_far")
-    again = json.loads((tmp_path / "so_far" / "recipes.json").read_text())
-    assert again["recipes"] == study["recipes"]  # what is not done is left out
+    small[-1] = tmp_path / "elsewhere"
+    run("tools/study_recipes.py", *small[:1], "dcgan", *small[1:], "--so-far", "--out", tmp_path)
+    again = json.loads((tmp_path / "recipes.json").read_text())
+    assert again["recipes"] == study["recipes"]  # what is not done is left out, and what is known is kept
 
 
 @pytest.mark.slow
@@ -192,13 +193,18 @@ def test_a_small_study_of_labels(tmp_path, whole_mnist, monkeypatch):
     one = study_labels.with_generator(str(run), 20, 3, recipe)
     assert (one["arm"], one["labels"], one["seed"], one["n_test"]) == ("gan", 20, 3, 10_000)
     assert len(one["curve"]) == 2 and one["curve"][-1] == one["errors"]
-    result = tmp_path / "hundred_labels.json"
-    study_labels.save_study(result, {"recipe": recipe}, runs=[one])
-    assert study_labels.already_trained(result, recipe) == {("gan", 20, 3): one}
-    assert not study_labels.already_trained(result, recipe | {"epochs": 3})
     study_labels.save_pictures(run, tmp_path)
     with np.load(tmp_path / "hundred_labels.npz") as npz:
         assert npz["drawn"].shape == (32, 784) and len(npz["wrong"]) == len(npz["taken_for"]) == one["errors"]
+
+
+@pytest.mark.slow
+def test_a_study_of_labels_does_not_train_again_what_it_knows(tmp_path, whole_mnist):
+    known = [{"arm": "plain", "labels": 20, "seed": seed, "errors": 1} for seed in (0, 1)]
+    save_study(tmp_path / "hundred_labels.json", {"recipe": RECIPE}, runs=known)
+    small = ["--arms", "plain", "--labels", 20, "--seeds", 2, "--out", tmp_path]
+    run("tools/study_labels.py", *small, "--runs", tmp_path / "elsewhere")
+    assert not (tmp_path / "elsewhere").exists()
 
 
 @pytest.mark.slow

@@ -5,7 +5,6 @@ already is not heard again, so the whole can be done in parts, and on one machin
 """
 
 import argparse
-import json
 import os
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from learning_gan.court import BENCHES, EPOCHS, SCORES, VARIANTS, hear_named
 from learning_gan.data import load_mnist
 from learning_gan.ruler import CLASSIFIER_SHA256
 from learning_gan.scorecard import Reference
-from learning_gan.studies import Job, cpu_name, is_done, provenance, run_jobs, save_study
+from learning_gan.studies import Job, earlier_study, is_done, provenance, run_jobs, save_study
 
 ROOT = Path(__file__).resolve().parent.parent
 A_JOB = 5  # seeds
@@ -26,15 +25,6 @@ CHECK = {
     "n": 1_000,
     "epochs": 2,
 }  # what a test can hear again
-
-
-def already_heard(path: Path, how: dict) -> tuple[dict, set]:
-    "What the result file holds, by bench and variant, if it was made in the same way, and the CPUs that made it."
-    study = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"provenance": {}}
-    if any(study["provenance"].get(key) != value for key, value in how.items()):
-        return {}, set()
-    heard = {(entry["bench"], entry["name"]): entry for entry in study["variants"]}
-    return heard, set(study["provenance"]["cpus"])
 
 
 def jobs_of(pairs: list[tuple], seeds: dict, how: dict, heard: dict) -> list[Job]:
@@ -87,7 +77,8 @@ def main() -> None:
     args = parser.parse_args()
 
     how = {"n": args.n, "epochs": args.epochs or EPOCHS, "classifier_sha256": CLASSIFIER_SHA256}
-    heard, cpus = already_heard(args.out, how)
+    earlier = earlier_study(args.out, **how)
+    heard = {(entry["bench"], entry["name"]): entry for entry in earlier.get("variants", [])}
     pairs = [(b, name) for b in args.benches for name in args.variants if b in VARIANTS[name].benches]
     told = {"n": args.n} | ({"epochs": args.epochs} if args.epochs else {})
     seeds = dict.fromkeys(SEEDS, args.seeds) if args.seeds else SEEDS
@@ -107,8 +98,8 @@ def main() -> None:
         entry | {"tip": VARIANTS[entry["name"]].tip} | rounded(entry)
         for _, entry in sorted(heard.items(), key=lambda item: (item[0][0], list(VARIANTS).index(item[0][1])))
     ]
-    how["cpus"] = sorted(cpus | {cpu_name()})
-    about = provenance("make court", data={"name": "mnist", "sha256": data.sha256}, threads=1, **how)
+    made_from = {"data": {"name": "mnist", "sha256": data.sha256}, "threads": 1}
+    about = provenance("make court", earlier, **made_from, **how)
     save_study(args.out, about, **ends, variants=variants, check=CHECK | {"found": hear_named(**CHECK)})
     print(f"wrote court.json into {os.path.relpath(args.out.parent)}")
 

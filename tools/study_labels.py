@@ -9,7 +9,6 @@ each epoch, for the curve, and nothing is chosen by it: what counts is the end.
 
 import argparse
 import csv
-import json
 import os
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from learning_gan.files import atomic_path
 from learning_gan.recipe import HyperParameters
 from learning_gan.sampling import load_generator, sample
 from learning_gan.semi import RECIPE, hide_labels, load_classifier, predicted, train_alone, train_semi
-from learning_gan.studies import Job, interval, is_done, provenance, run_jobs, save_study
+from learning_gan.studies import Job, earlier_study, interval, is_done, provenance, run_jobs, save_study
 
 ROOT = Path(__file__).resolve().parent.parent
 SEEDS = {100: 10, 20: 5, 50: 5}  # by labels; each is a choice of labels of its own
@@ -81,16 +80,9 @@ def jobs_of(labels: list[int], arms: list[str], seeds: int | None, recipe: dict,
     return jobs
 
 
-def already_trained(path: Path, recipe: dict) -> dict:
-    "What the result file holds, by arm, labels and seed, if it was made with the same recipe."
-    study = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"provenance": {}}
-    same = study["provenance"].get("recipe") == recipe
-    return {(run["arm"], run["labels"], run["seed"]): run for run in study["runs"]} if same else {}
-
-
-def key_of(job: Job) -> tuple:
-    "Arm, labels and seed."
-    return job.arguments.get("arm", "gan"), job.arguments["labels"], job.arguments["seed"]
+def key_of(run: dict) -> tuple:
+    "Arm, labels and seed of a result, or of what a job is told."
+    return run.get("arm", "gan"), run["labels"], run["seed"]
 
 
 def save_pictures(run: Path, out: Path) -> None:
@@ -119,20 +111,22 @@ def main() -> None:
 
     recipe = RECIPE | ({"epochs": args.epochs} if args.epochs else {})
     runs = args.runs.resolve()
-    trained = already_trained(args.out / "hundred_labels.json", recipe)
+    earlier = earlier_study(args.out / "hundred_labels.json", recipe=recipe)
+    trained = {key_of(run): run for run in earlier.get("runs", [])}
     jobs = jobs_of(args.labels, args.arms, args.seeds, recipe, runs)
-    jobs = [job for job in jobs if key_of(job) not in trained]
+    jobs = [job for job in jobs if key_of(job.arguments) not in trained]
     if args.so_far:
         jobs = [job for job in jobs if is_done(job, runs)]
     if not jobs:
         return print("nothing new was trained")
-    trained |= zip(map(key_of, jobs), run_jobs(jobs, runs, args.workers), strict=True)
+    trained |= {key_of(run): run for run in run_jobs(jobs, runs, args.workers)}
     found, errors = [trained[key] for key in sorted(trained)], {}
     for run in found:
         errors.setdefault(f"{run['arm']}-{run['labels']}", []).append(run["errors"])
     means = {name: interval(values) for name, values in errors.items() if len(values) > 1}
     about = provenance(
         "make study-labels",
+        earlier,
         recipe=recipe,
         data={"name": "mnist", "sha256": load_mnist("mnist").sha256},
         threads=1,

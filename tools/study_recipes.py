@@ -1,7 +1,8 @@
 """Train every recipe with several seeds, score each, and write nbs/results/recipes.json, which chapter 30 reads.
 
-Trainings and scores go to runs/recipes and can be interrupted: the same command goes on where it stopped. The post's
-own recipe is not trained again: its twenty seeds are in nbs/results/baseline.json.
+Scores go to runs/recipes and can be interrupted: the same command goes on where it stopped. What the result file holds
+already is not trained again, so the whole can be done in parts, on one machine after another. Nor is the post's own
+recipe: its twenty seeds are in nbs/results/baseline.json.
 """
 
 import argparse
@@ -18,11 +19,11 @@ from learning_gan.sampling import sample
 from learning_gan.scorecard import MEASURES, Reference
 from learning_gan.studies import (
     Job,
+    earlier_study,
     interval,
     is_done,
     kept_generator,
     provenance,
-    read_result,
     run_jobs,
     save_study,
     train_generator,
@@ -34,13 +35,13 @@ SEEDS = {"tuned": 20, "dcgan": 5, "digits": 5}
 KINDS = {"generated": False, "averaged": True}  # the last weights, or their average
 
 
-def score_seed(trained: str, hp: dict, n: int, classifier_sha256: str) -> dict:
-    "The score at the end of a training, with the weights as they are and with their average."
-    made_by, arrays = read_result(trained)
-    reference, last = Reference(load_mnist("mnist"), n, SEED), int(arrays["epochs"][-1])
-    score = {"seed": made_by["arguments"]["seed"], "seconds": float(arrays["seconds"][0])}
+def score_seed(hp: dict, seed: int, n: int, classifier_sha256: str) -> dict:
+    "Train a recipe, and score it at the end with the weights as they are and with their average."
+    arrays = train_generator(hp, seed, every=hp["epochs"])
+    reference = Reference(load_mnist("mnist"), n, SEED)
+    score = {"seed": seed, "seconds": float(arrays["seconds"][0])}
     for kind, average in KINDS.items():
-        generator = kept_generator(hp, arrays, last, average)
+        generator = kept_generator(hp, arrays, hp["epochs"], average)
         images = sample(generator, reference.n, SEED)
         score[kind] = reference.measure(images)
         if classes := classes_of(generator):
@@ -48,27 +49,11 @@ def score_seed(trained: str, hp: dict, n: int, classifier_sha256: str) -> dict:
     return score
 
 
-def study(name: str, seeds: list[int], args: argparse.Namespace) -> dict | None:
-    "One recipe: its score for each seed, and the means; None where fewer than two seeds are done."
-    hp = asdict(recipe(name, **({"epochs": args.epochs} if args.epochs else {})))
-    runs = args.runs.resolve()
-    trainings = {
-        seed: Job(f"{name}-{seed}.npz", train_generator, {"recipe": hp, "seed": seed, "every": hp["epochs"]})
-        for seed in seeds
-    }
-    if args.so_far:
-        trainings = {seed: job for seed, job in trainings.items() if is_done(job, runs)}
-    if len(trainings) < 2:
-        return None
-    how = {"hp": hp, "n": args.n, "classifier_sha256": CLASSIFIER_SHA256}
-    scores = [
-        Job(f"{name}-{seed}.json", score_seed, {"trained": f"{runs / training.name}", **how})
-        for seed, training in trainings.items()
-    ]
-    run_jobs([*trainings.values()], runs, args.workers)
-    done = run_jobs(scores, runs, args.workers)
-    means = {kind: {key: interval([run[kind][key] for run in done]) for key in MEASURES} for kind in KINDS}
-    return {"recipe": hp, "seeds": [*trainings], "means": means, "runs": done}
+def summary(hp: dict, runs: list[dict]) -> dict:
+    "A recipe, its score for each seed, and the means."
+    runs = sorted(runs, key=lambda run: run["seed"])
+    means = {kind: {key: interval([run[kind][key] for run in runs]) for key in MEASURES} for kind in KINDS}
+    return {"recipe": hp, "seeds": [run["seed"] for run in runs], "means": means, "runs": runs}
 
 
 def main() -> None:
@@ -84,18 +69,29 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "recipes")
     parser.add_argument("--out", type=Path, default=ROOT / "nbs" / "results")
     args = parser.parse_args()
-    results = {name: study(name, args.seeds or list(range(SEEDS[name])), args) for name in args.recipes}
-    results = {name: result for name, result in results.items() if result}
-    about = provenance(
-        "make study-recipes",
-        data={"name": "mnist", "sha256": load_mnist("mnist").sha256},
-        n=args.n,
-        classifier_sha256=CLASSIFIER_SHA256,
-        score_seed=SEED,
-        threads=1,
-    )
-    real = Reference(load_mnist("mnist"), args.n, SEED).real
-    save_study(args.out / "recipes.json", about, real=real, recipes=results)
+
+    data, out = load_mnist("mnist"), args.out / "recipes.json"
+    judged = {"n": args.n, "classifier_sha256": CLASSIFIER_SHA256}
+    how = judged | {"score_seed": SEED, "data": {"name": "mnist", "sha256": data.sha256}, "threads": 1}
+    earlier = earlier_study(out, **how)
+    results, jobs = dict(earlier.get("recipes", {})), []
+    for name in args.recipes:
+        hp = asdict(recipe(name, **({"epochs": args.epochs} if args.epochs else {})))
+        if results.get(name, {}).get("recipe") != hp:
+            results[name] = {"recipe": hp, "runs": []}
+        missing = set(args.seeds or range(SEEDS[name])) - {run["seed"] for run in results[name]["runs"]}
+        for seed in sorted(missing):
+            jobs.append((name, Job(f"{name}-{seed}.json", score_seed, {"hp": hp, "seed": seed} | judged)))
+    if args.so_far:
+        jobs = [(name, job) for name, job in jobs if is_done(job, args.runs)]
+    found = run_jobs([job for _, job in jobs], args.runs, args.workers)
+    for (name, _), run in zip(jobs, found, strict=True):
+        results[name]["runs"].append(run)
+    results = {
+        name: summary(one["recipe"], one["runs"]) for name, one in results.items() if len(one["runs"]) > 1
+    }
+    real = Reference(data, args.n, SEED).real
+    save_study(out, provenance("make study-recipes", earlier, **how), real=real, recipes=results)
     print(f"wrote recipes.json into {os.path.relpath(args.out)}")
 
 
