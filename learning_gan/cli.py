@@ -24,7 +24,7 @@ from .recipe import RECIPES, HyperParameters, recipe
 # %% ../nbs/90_cli.ipynb #b5c116c3
 def home_path(
     text: str,  # as typed
-) -> str:  # raises `ValueError` for a home that nobody knows
+) -> str:  # raises `argparse.ArgumentTypeError` for a home that nobody knows
     "A path with `~` replaced by the home folder."
     path = os.path.expanduser(text)
     if path.startswith("~"):

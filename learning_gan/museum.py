@@ -93,7 +93,7 @@ class SharedStep(keras.callbacks.Callback):
 
 
 class InTurns(keras.callbacks.Callback):
-    "Lets D learn alone for a while, then G alone, each until it has beaten the other."
+    "Lets D learn alone for a fixed number of updates, then G alone, and so on in turns."
 
     def __init__(
         self,

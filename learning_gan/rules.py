@@ -70,7 +70,7 @@ def _both(record):
 
 
 def _rises(losses):
-    "Does a loss go up all the time, or stand still at the end?"
+    "Does a loss never fall by 2 % or more from one epoch to the next?"
     return bool((np.diff(losses) > -0.02 * losses[:-1]).all())
 
 # %% ../nbs/917_rules.ipynb #f79acee6
