@@ -246,6 +246,9 @@ class AdversarialModel(keras.Model):
             held_out = tuple(part[first:] for part in parts)
             validation_data = held_out if first < len(x) else validation_data
             x = self._shuffled(tuple(part[:first] for part in parts), batch_size or 32, shuffle)
+            kwargs.setdefault("validation_batch_size", batch_size)
+        else:
+            kwargs["validation_split"] = validation_split  # which Keras refuses
         if validation_data is not None:
             held_out = self._checked(validation_data)
             validation_data = held_out if isinstance(held_out[0], np.ndarray) else held_out[0]

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from .files import LearningGanError
 
 # %% ../nbs/901_console.ipynb #21980ecd
-FULL = "make room, and the same command goes on from the last checkpoint"
+FULL = "make room, and give the same command again"
 ADVICE = {
     errno.ENOSPC: FULL,
     errno.EDQUOT: FULL,
@@ -112,13 +112,17 @@ class Interrupts:
         self.number = None
 
     def __enter__(self):
-        signals = (signal.SIGINT, signal.SIGTERM)
-        self._before = {number: signal.signal(number, self._note) for number in signals}
+        signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {number: found for number, found in signals.items() if found != signal.SIG_IGN}
+        for number in self._before:  # a shell's background job is to ignore a Ctrl-C that is meant for others
+            signal.signal(number, self._note)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        if kind is None:
+            self.check()
 
     def _note(self, number, frame):
         self.number = number

@@ -149,6 +149,10 @@ def sha256_of(*arrays: np.ndarray) -> str:
     return digest.hexdigest()
 
 
+def _as_part(images, labels=None):
+    return Images(as_images(images), None if labels is None else np.asarray(labels).ravel())
+
+
 def as_dataset(
     data,  # a `Dataset`; images, as for `as_images`; or Keras's ((images, labels), (images, labels))
 ) -> Dataset:  # of a name "array" where it has none; raises `ValueError` that says what to do
@@ -158,9 +162,11 @@ def as_dataset(
     if isinstance(data, (tuple, list)) and all(
         isinstance(part, (tuple, list)) and len(part) == 2 for part in data
     ):
-        (train, labels), (test, test_labels) = data if len(data) == 2 else [(None, None)] * 2
+        if len(data) != 2:
+            raise ValueError(f"{len(data)} pairs: give two, (images, labels) for training and for testing")
+        train, test = (_as_part(*pair) for pair in data)
     else:
-        train, labels, test, test_labels = data, None, None, None
-    train = Images(as_images(train), None if labels is None else np.asarray(labels).ravel())
-    test = train[:0] if test is None else Images(as_images(test), np.asarray(test_labels).ravel())
-    return Dataset(train, train[:0], test, "array", sha256_of(train.images, test.images))
+        train = _as_part(data)
+        test = train[:0]
+    arrays = [a for part in (train, test) for a in (part.images, part.labels) if a is not None]
+    return Dataset(train, train[:0], test, "array", sha256_of(*arrays))

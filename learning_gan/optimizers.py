@@ -85,7 +85,10 @@ class OptimizerPair:
         as_number = keras.ops.convert_to_numpy
         d_rate, g_rate = (float(as_number(o.learning_rate)) for o in (self.d_optimizer, self.g_optimizer))
         self.d_optimizer.learning_rate = value
-        self.g_optimizer.learning_rate = value if d_rate == g_rate else g_rate * float(value) / d_rate
+        if d_rate == g_rate:
+            self.g_optimizer.learning_rate = value
+        elif d_rate:  # a D that stands still says nothing of G's
+            self.g_optimizer.learning_rate = g_rate * float(value) / d_rate
 
 # %% ../nbs/16_optimizers.ipynb #d16a10c2
 def gradient_norm(

@@ -113,7 +113,9 @@ def read_run(
     stopped = _note(Path(run) / "diverged.txt")
     if stopped and not any((Path(run) / "samples").glob("*.npy")):
         return Record(dict.fromkeys(LOSSES, np.empty(0)), stopped)
-    samples = read_samples(run)
+    samples = read_samples(run)[
+        : max(checkpoints(run), default=None)
+    ]  # of a half-written epoch they come first
     history = read_history(run, len(samples))
     means = {name: history[f"{name}_mean"] for name in LOSSES}
     series = means | {name: history["g_loss" if name == "g_loss_last" else name] for name in WATCHED}
@@ -178,6 +180,8 @@ FEWEST = 8  # images of an epoch from which variety can be told
 
 def _as_epochs(images):
     "Images as float32 [epochs, n, height, width, channels], bytes in [-1, 1]; raises `RecordError`."
+    if images.ndim == 3 and images.shape[2] > 8 * images.shape[1]:  # flat: no picture is that wide
+        images = images.reshape(*images.shape[:2], math.isqrt(images.shape[2]), -1)
     shape = images.shape
     if images.ndim in (3, 4) and shape[-1] > 4:  # no channels
         images, shape = images[..., None], (*shape, 1)

@@ -223,6 +223,10 @@ def score_run(
 ) -> dict:  # as from `scorecard`; raises `ValueError`, `RunError` or `DataError`
     "Score the generator in a run folder."
     trained_on = read_config(run)["data"]
+    if trained_on["name"] not in ("mnist", "embedded"):
+        raise ValueError(
+            f"{run} was trained on the data '{trained_on['name']}': the scorecard knows the digits of mnist and embedded"
+        )
     generator = load_generator(run, average)
     data = load_mnist(trained_on["name"], data_dir)
     if data.sha256 != trained_on["sha256"]:

@@ -314,10 +314,10 @@ def train_semi(
     **options,  # for `train`
 ) -> dict:  # labels, seed, epochs, errors and n_test; raises `ValueError`, `RunError` or `OSError`
     "Train a classifier with a few labels, and count its errors on the test images once, at the end."
-    if not len(data.test):
-        raise ValueError("the data has no test images to count errors on: take mnist")
-    hp = hp or HyperParameters(**RECIPE)
     hidden, labelled = hide_labels(data, labels, seed)
+    if not len(data.test) or data.test.labels is None:
+        raise ValueError("the data has no labelled test images to count errors on: take mnist")
+    hp = hp or HyperParameters(**RECIPE)
     hp = replace(hp, classes=int(labelled.labels.max()) + 1)
     build = partial(build_semi, labelled, hidden.train.images[:500])
     train(hp, hidden, out, seed, build=build, **options)

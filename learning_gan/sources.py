@@ -153,8 +153,8 @@ def download(
     except Exception as error:  # `get_file` raises a bare one where a server refuses
         why = " ".join(str(error).split())  # a server may have sent several lines
         raise DataUnavailable(
-            f"{url} could not be downloaded ({why}): set LEARNING_GAN_DATA or --data_dir to a folder with "
-            "the IDX files, or use the data 'embedded'"
+            f"{url} could not be downloaded ({why}): give a folder with its IDX files as --data_dir, "
+            "or use the data 'embedded'"
         ) from error
 
 # %% ../nbs/96_sources.ipynb #fa5c7017
@@ -241,8 +241,10 @@ def _part(folder, which):
     if images is None:
         return None
     array = read_idx(images, MAX_OWN_BYTES)
-    if array.ndim not in (3, 4) or not array.size:
-        raise DataError(f"{images} has shape {array.shape}, not [n, height, width]: it holds no images")
+    if array.ndim not in (3, 4) or not array.size or array.shape[3:] not in ((), (1,), (3,)):
+        raise DataError(
+            f"{images} has shape {array.shape}: images are [n, height, width], or [n, height, width, 3] in colour"
+        )
     found = None if labels is None else read_idx(labels, MAX_OWN_BYTES)
     if found is not None and found.shape != (len(array),):
         raise DataError(

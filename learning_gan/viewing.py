@@ -20,7 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from .files import atomic_path
 from .losses import equilibrium_losses
 from .recipe import LOSSES
-from .runs import read_history, read_recipe, read_samples
+from .runs import read_config, read_history, read_recipe, read_samples
 from .style import COLORS
 
 # %% ../nbs/18_viewing.ipynb #f1d8e852
@@ -59,7 +59,8 @@ def plot_losses(
     ax.plot([], [], ".", color=COLORS["neutral"], label="last minibatch")
     if levels:
         ax.plot([], [], ":", color=COLORS["neutral"], label="equilibrium")
-    ax.set(title="Training losses", xlabel="epoch", ylabel="loss", ylim=(0, None))
+    ax.set(title="Training losses", xlabel="epoch", ylabel="loss")
+    ax.set_ylim(bottom=min(0, 1.05 * ax.dataLim.ymin))  # some losses are negative
     ax.legend()
     return fig, ax
 
@@ -231,6 +232,7 @@ def save_pictures(
     "Write `losses.png`, `samples.png`, `epochs.png` and `training.gif` into a run folder."
     run, hp = Path(run), read_recipe(run)
     samples, history, equilibrium = read_samples(run), read_history(run), LOSSES.find(hp.loss).equilibrium
+    samples = samples.reshape(*samples.shape[:2], *read_config(run)["data"]["image_shape"])
     with plt.style.context(ON_PAPER):
         _save_figure(run / "losses.png", plot_losses, history, equilibrium and equilibrium(hp.smooth))
         _save_figure(run / "samples.png", view_samples, -1, samples)

@@ -1,16 +1,19 @@
 """The doctor, through its command: runs made on purpose, other people's files, and bad input in one line."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from learning_gan.cli import diagnose_command
-from learning_gan.data import load_mnist
+from learning_gan.data import load_mnist, to_unit_range
 from learning_gan.museum import EXHIBITS, train_exhibit
 from learning_gan.recipe import recipe
 from learning_gan.recording import TrainingDiverged
+from learning_gan.records import add_samples, read_losses
+from learning_gan.runs import sample_files
 from learning_gan.training import train
 
 QUICK = dict(epochs=2, batch_size=1_000, g_hidden_size=32, d_hidden_size=32)
@@ -48,6 +51,18 @@ def test_a_run_that_diverged_and_goes_on_is_not_called_so(tmp_path, diagnosed):
     assert "diverged" not in {finding["name"] for finding in diagnosed("--run", run)[0]["findings"]}
 
 
+def test_what_a_killed_run_has_of_its_last_epoch_is_not_looked_at(tmp_path, diagnosed):
+    run = tmp_path / "run"
+    train(recipe("tuned", **QUICK), load_mnist("embedded"), run, verbose=False)
+    found, _ = diagnosed("--run", run)
+    samples = sample_files(run)
+    shutil.copy(samples[-1], samples[-1].with_name(samples[-1].name.replace("2", "3")))
+    with (run / "history.csv").open("a") as file:
+        file.write("3,1.2")
+    assert len(sample_files(run)) == 3
+    assert diagnosed("--run", run)[0] == found
+
+
 def test_training_says_where_it_diverged(tmp_path):
     hp = recipe("tuned", **QUICK | {"loss": "naive", "learning_rate": 0.5})
     with pytest.raises(TrainingDiverged) as raised:
@@ -82,6 +97,12 @@ def test_samples_of_others(tmp_path, diagnosed):
         found, _ = diagnosed("--history", tmp_path / "losses.csv", "--samples", tmp_path / "images.npz")
         assert [finding["name"] for finding in found["findings"]] == names
         assert "collapse" not in found["cannot_tell"]
+    epochs = np.stack([to_unit_range(_digits(16)), to_unit_range(_digits(32)[16:])])
+    record = read_losses(tmp_path / "losses.csv")
+    for name, samples in (("pictures", epochs), ("flat", epochs.reshape(2, 16, 784))):
+        np.savez(tmp_path / f"{name}.npz", samples=samples)
+    flat, pictures = (add_samples(record, tmp_path / f"{name}.npz") for name in ("flat", "pictures"))
+    np.testing.assert_array_equal(flat["variety"], pictures["variety"])
 
 
 def _digits(n):

@@ -113,9 +113,15 @@ def test_validation_is_evaluation_and_a_share_can_be_held_out(images):
     gan = new_gan()
     history = gan.fit(images, batch_size=50, validation_split=1 / 3, verbose=0).history
     assert int(gan.updates) == 4
-    held_out = gan.evaluate(images[200:], verbose=0, return_dict=True)
+    held_out = gan.evaluate(images[200:], batch_size=50, verbose=0, return_dict=True)
     assert {"val_d_loss", "val_g_loss", "d_loss", "g_loss"} == set(history)
     assert history["val_d_loss"] == [pytest.approx(held_out["d_loss"], rel=1e-5)]
+
+
+def test_no_share_of_a_dataset_can_be_held_out(images):
+    batches = tf.data.Dataset.from_tensor_slices(images).batch(50)
+    with pytest.raises(ValueError, match="validation_split"):
+        new_gan().fit(batches, validation_split=0.5, verbose=0)
 
 
 # callbacks
@@ -153,6 +159,9 @@ def test_unequal_rates_keep_their_ratio(images):
     gan.compile(keras.optimizers.Adam(0.004), keras.optimizers.Adam(0.001))
     gan.fit(images, callbacks=[Halve()], verbose=0)
     assert rates(gan) == pytest.approx([0.002, 0.0005])
+    gan.d_optimizer.learning_rate = 0.0
+    gan.fit(images, callbacks=[Halve()], verbose=0)
+    assert rates(gan) == pytest.approx([0, 0.0005])
 
 
 def test_early_stopping_brings_back_the_best(images):

@@ -360,7 +360,7 @@ def test_a_file_that_may_not_grow_ends_the_run_in_one_line(reference, tmp_path):
     victim = train(tmp_path / "1", run, partial(victims.limit_file_size, 200_000))
     assert victim.wait() == 1
     assert one_line(victim).startswith("learning_gan_train: File too large")
-    assert one_line(victim).endswith("(make room, and the same command goes on from the last checkpoint)")
+    assert one_line(victim).endswith("(make room, and give the same command again)")
     assert list((run / "checkpoints").iterdir()) == []  # its file is what was too large
     assert parts(run) == []
     assert_whole(run)

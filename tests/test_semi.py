@@ -143,4 +143,7 @@ def test_bad_input_is_refused_in_one_line(tmp_path):
         (tmp_path / name).write_bytes(gzip.compress(header + pixels.tobytes()))
     unlabelled = ["--data", "idx", "--data_dir", tmp_path]
     assert "the data has no labels" in refused("--out", tmp_path / "run", *unlabelled)
+    labels = np.array([0x801, 50], ">u4").tobytes() + bytes([*range(10)] * 5)
+    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+    assert "labelled test images" in refused("--out", tmp_path / "run", *unlabelled, "--labels", 10)
     assert not (tmp_path / "run").exists()

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -242,8 +241,7 @@ def test_an_interrupted_study_leaves_no_worker_behind(tmp_path):
     script = tmp_path / "sleepers.py"
     script.write_text(SLEEPERS)
     command = [sys.executable, script, tmp_path / "study"]
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # which a shell's background jobs ignore
-    study = subprocess.Popen(command, stderr=subprocess.DEVNULL, preexec_fn=heed)
+    study = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     while len(workers := workers_of(study.pid)) < 2:
         time.sleep(0.05)
     study.send_signal(signal.SIGINT)
