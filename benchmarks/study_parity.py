@@ -69,7 +69,7 @@ def draw(trained: Path, n: int) -> np.ndarray:
     return sample(kept_generator(how["recipe"], arrays, how["recipe"]["epochs"]), n, how["seed"])
 
 
-def measure_runs(runs: str, names: dict, n: int, classifier_sha256: str) -> dict:
+def measure_runs(runs: str, names: dict, n: int) -> dict:
     "Fréchet distance and digit shares of real images and of each training."
     data = load_mnist("mnist")
     features, _ = describe(data.test.images)
@@ -169,15 +169,17 @@ def main() -> None:
     recipe |= {"batch_size": args.batch_size} if args.batch_size else {}
     jobs = trainings(args.seeds, recipe, args.n)
     run_jobs([job for pair in zip(*jobs.values(), strict=True) for job in pair], runs, args.workers)
-    how = {"n": args.n, "classifier_sha256": CLASSIFIER_SHA256}
+    ruler = {"classifier_sha256": CLASSIFIER_SHA256}
     names = {key: [[seed, job.name] for seed, job in zip(args.seeds, jobs[key], strict=True)] for key in jobs}
-    measuring = Job("measures.json", measure_runs, {"runs": str(runs), "names": names, **how})
+    told = {"runs": str(runs), "names": names, "n": args.n}
+    measuring = Job("measures.json", measure_runs, told, ruler)
     (measured,) = run_jobs([measuring], runs)
     about = provenance(
         "make study-parity",
         recipe=vars(HyperParameters(**recipe)),
         data={"name": "mnist", "sha256": load_mnist("mnist").sha256},
-        **how,
+        n=args.n,
+        **ruler,
         seeds=args.seeds,
         threads=1,
     )

@@ -213,11 +213,12 @@ class AdversarialModel(keras.Model):
         return d_loss, g_loss, self.generator(sample_z, training=False)
 
     def signs(self, images, z, labels=None):
-        "What the doctor asks: D's mean probability of real for real and fake images, and how large both gradients are."
+        "What the doctor asks, by name: D's mean probability of real for real and fake images, and how large gradients are."
         real_images, z = self._pair(images, z, labels)
         judged = [logits_of(self.discriminator(x)) for x in (real_images, self.fakes(z))]
-        believed = [float(tf.reduce_mean(tf.sigmoid(tf.cast(logits, tf.float32)))) for logits in judged]
-        return (*believed, gradient_norm(self.d_optimizer), gradient_norm(self.g_optimizer))
+        d_real, d_fake = (float(tf.reduce_mean(tf.sigmoid(tf.cast(x, tf.float32)))) for x in judged)
+        d_gradient, g_gradient = map(gradient_norm, (self.d_optimizer, self.g_optimizer))
+        return {"d_real": d_real, "d_fake": d_fake, "d_gradient": d_gradient, "g_gradient": g_gradient}
 
     def state(self):
         "Every variable that a training moves, by a name that is the same in each process."

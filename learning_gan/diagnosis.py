@@ -150,13 +150,10 @@ def report(
         lines += [f"{finding.name} ({finding.sure}): {finding.evidence}", f"  try first: {finding.advice}"]
         lines += [f"  exhibit: {finding.as_json()['exhibit']}"]
     unknown = cannot_tell(record)
-    lines += [] if lines else [f"nothing found in {record.epochs} epochs"]
-    return "\n".join(
-        [
-            *lines,
-            *([f"not looked for, without samples or a run folder: {', '.join(unknown)}"] if unknown else []),
-        ]
-    )
+    lines = lines or [f"nothing found in {record.epochs} epochs"]
+    if unknown:
+        lines.append(f"not looked for, without samples or a run folder: {', '.join(unknown)}")
+    return "\n".join(lines)
 
 # %% ../nbs/33_when_it_goes_wrong.ipynb #9db1e17c
 class Diagnose(keras.callbacks.Callback):

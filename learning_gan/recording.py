@@ -22,6 +22,7 @@ from .checkpoints import load_checkpoint, save_checkpoint
 from .files import atomic_path
 from learning_gan.runs import (
     HISTORY,
+    SIGNS,
     RunError,
     append_history,
     read_history,
@@ -104,7 +105,7 @@ class Recorder(keras.callbacks.Callback):
         signs = self.model.signs(**last)
         self.wait()
         state = {name: variable.numpy() for name, variable in self.model.state().items()}
-        row = np.array((epoch + 1, *losses, *signs, math.nan), HISTORY)
+        row = np.array((epoch + 1, *losses, *(signs.get(name, math.nan) for name in SIGNS)), HISTORY)
         self._pending = self._thread.submit(self._write, row, samples.numpy(), state)
         if self.verbose:
             print(epoch_line(row, self.minibatches.epochs), flush=True)

@@ -22,7 +22,7 @@ from .console import one_line
 from .data import to_unit_range
 from .files import LearningGanError
 from .recipe import HyperParameters
-from .runs import read_config, read_history, read_samples
+from .runs import SIGNS, read_config, read_history, read_samples
 from .signs import signs_of_images
 
 # %% ../nbs/915_records.ipynb #5fc1ff81
@@ -31,7 +31,7 @@ class RecordError(LearningGanError):
 
 
 LOSSES = ("d_loss", "g_loss")  # means of an epoch
-WATCHED = ("g_loss_last", "d_real", "d_fake", "d_gradient", "g_gradient", "nearest")  # of a run folder alone
+WATCHED = ("g_loss_last", *SIGNS)  # of a run folder alone
 SEEN = ("variety", "twins", "roughness", "movement", "background")  # of samples
 
 

@@ -331,12 +331,12 @@ def train_semi(
 # %% ../nbs/34_hundred_labels.ipynb #471ab7c5
 def train_alone(
     labelled: Images,
-    classes: int = 10,
     seed: int = 0,  # of weights and noise
     noise: bool = True,  # and weight normalisation
     updates: int = 3_000,
 ) -> keras.Model:  # from images [batch, pixels] to a logit for each kind, with averaged weights
     "The classifier without generator and without unlabelled images."
+    classes = int(labelled.labels.max()) + 1
     rows = np.resize(np.arange(len(labelled)), max(100, len(labelled)))
     images = to_unit_range(labelled.images[rows]).reshape(len(rows), -1)
     h = x = keras.Input(images.shape[1:])

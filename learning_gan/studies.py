@@ -20,7 +20,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from importlib.resources import files
 from importlib.util import find_spec
@@ -43,6 +43,7 @@ class Job:
     name: str  # of the result file, which ends in .json or .npz
     function: Callable  # of a module or script; returns a dict of JSON values, or of arrays for .npz
     arguments: dict  # JSON values
+    depends_on: dict = field(default_factory=dict)  # JSON values; what else makes it another result
 
 # %% ../nbs/97_studies.ipynb #66ec248a
 def _where(function):
@@ -57,11 +58,12 @@ def _where(function):
 
 def _order(job):
     "What a worker is told, and what a result keeps of its making."
-    return {
+    order = {
         "module": _where(job.function),
         "function": job.function.__name__,
         "arguments": job.arguments,
     }
+    return order | ({"depends_on": job.depends_on} if job.depends_on else {})
 
 # %% ../nbs/97_studies.ipynb #6790a972
 def write_result(

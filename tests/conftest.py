@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 from configparser import ConfigParser
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,6 +33,26 @@ def settings():
     parser = ConfigParser(delimiters=["="])
     parser.read(ROOT / "settings.ini", encoding="utf-8")
     return parser["DEFAULT"]
+
+
+@pytest.fixture(scope="session")
+def needs_of():
+    "A function from requirements to the names of all projects that they bring on this machine."
+
+    def needs_of(requirements) -> set[str]:
+        todo, seen = list(requirements), set()
+        while todo:
+            need = todo.pop()
+            key = (canonicalize_name(need.name), frozenset(need.extras))
+            if key in seen:
+                continue
+            seen.add(key)
+            below = [Requirement(line) for line in distribution(need.name).requires or []]
+            wanted = ["", *need.extras]
+            todo += [r for r in below if not r.marker or any(r.marker.evaluate({"extra": e}) for e in wanted)]
+        return {name for name, _ in seen}
+
+    return needs_of
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,13 @@
 """One new module and one entry in a registry add an architecture, a data source or a loss; all the rest knows what to do."""
 
 import json
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from killed import assert_same_after_a_kill
 from PIL import Image
 
 pytestmark = [pytest.mark.kill, pytest.mark.slow]
@@ -52,15 +52,8 @@ def test_it_trains_and_records_names_and_shape(finished):
 
 def test_killed_it_goes_on_to_the_same_bits(finished, tmp_path):
     words = ["--out", tmp_path / "run", "--data", "crosses", *RECIPE]
-    first = subprocess.Popen(command("train", *words), stdout=subprocess.PIPE, text=True)
-    for _ in range(2):  # the first epoch is on the disk before the second is told
-        first.stdout.readline()
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    done = run("train", *words)
-    assert done.returncode == 0 and done.stdout.startswith("resuming after epoch")
-    for name in ("history.csv", "samples.npz", "checkpoints/epoch_00003.npz"):
-        assert (tmp_path / "run" / name).read_bytes() == (finished / name).read_bytes(), name
+    names = ["history.csv", "samples.npz", "checkpoints/epoch_00003.npz"]
+    assert_same_after_a_kill(command("train", *words), tmp_path / "run", finished, names)
 
 
 def test_it_is_sampled_and_drawn(finished, tmp_path):

@@ -2,13 +2,13 @@
 
 import gzip
 import json
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from killed import assert_same_after_a_kill
 from PIL import Image
 
 from learning_gan import cli
@@ -57,16 +57,8 @@ def refused(name: str, *words) -> str:
 @pytest.mark.kill
 @pytest.mark.slow
 def test_killed_it_goes_on_to_the_same_bits(finished, tmp_path):
-    first = subprocess.Popen(command(tmp_path / "run"), stdout=subprocess.PIPE, text=True)
-    first.stdout.readline()
-    while not list((tmp_path / "run" / "checkpoints").glob("epoch_00001.npz")):
-        assert first.poll() is None
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    done = subprocess.run(command(tmp_path / "run"), capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0 and done.stdout.startswith("resuming after epoch 1")
-    for name in ("history.csv", "samples.npz", "checkpoints/epoch_00002.npz"):
-        assert (tmp_path / "run" / name).read_bytes() == (finished / name).read_bytes(), name
+    names = ["history.csv", "samples.npz", "checkpoints/epoch_00002.npz"]
+    assert_same_after_a_kill(command(tmp_path / "run"), tmp_path / "run", finished, names)
 
 
 @pytest.mark.slow

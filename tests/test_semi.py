@@ -2,14 +2,13 @@
 
 import gzip
 import json
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from killed import assert_same_after_a_kill
 
 from learning_gan import cli, semi
 from learning_gan.data import Images, load_mnist
@@ -67,18 +66,9 @@ def test_other_labels_change_no_bit(data, tmp_path, monkeypatch):
 @pytest.mark.kill
 @pytest.mark.slow
 def test_killed_it_goes_on_to_the_same_bits(finished, tmp_path):
+    names = ["history.csv", "samples.npz", "checkpoints/epoch_00003.npz", "result.json"]
     run = tmp_path / "run"
-    first = subprocess.Popen([sys.executable, "-c", SCRIPT, run])
-    while not list((run / "checkpoints").glob("epoch_00001.npz")):
-        assert first.poll() is None
-        time.sleep(0.01)
-    first.send_signal(signal.SIGKILL)
-    first.wait()
-    again = [sys.executable, "-c", SCRIPT, run]
-    done = subprocess.run(again, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0 and done.stdout.startswith("resuming after epoch")
-    for name in ("history.csv", "samples.npz", "checkpoints/epoch_00003.npz", "result.json"):
-        assert (run / name).read_bytes() == (finished / name).read_bytes(), name
+    assert_same_after_a_kill([sys.executable, "-c", SCRIPT, run], run, finished, names)
 
 
 @pytest.mark.slow

@@ -82,20 +82,8 @@ def test_package_imports_only_what_it_declares(root, settings):
     assert undeclared == set()
 
 
-def runtime_needs(settings) -> set[str]:
-    "The projects that `pip install learning_gan` brings on this machine."
-    todo, seen = [Requirement(line) for line in settings["requirements"].split()], set()
-    while todo:
-        name = canonicalize_name(todo.pop().name)
-        if name not in seen:
-            seen.add(name)
-            below = [Requirement(line) for line in distribution(name).requires or []]
-            todo += [r for r in below if not r.marker or r.marker.evaluate({"extra": ""})]
-    return seen
-
-
 @pytest.fixture(scope="session")
-def alone(settings, wheel, tmp_path_factory):
+def alone(settings, needs_of, wheel, tmp_path_factory):
     "Start a script with a Python that sees the standard library, the wheel and its needs, and nothing else."
     folder = tmp_path_factory.mktemp("alone")
     site = folder / "site-packages"
@@ -112,7 +100,7 @@ def alone(settings, wheel, tmp_path_factory):
         wheel,
     ]
     subprocess.run(command, check=True, timeout=120)
-    for name in runtime_needs(settings):
+    for name in needs_of(map(Requirement, settings["requirements"].split())):
         found = distribution(name)
         for top in {Path(file).parts[0] for file in found.files} - {"..", "__pycache__"}:
             if not (site / top).exists():

@@ -4,13 +4,10 @@ Both take the page as nbdev processes it and write it as GitHub's Markdown with 
 index_files/figure-commonmark/.
 """
 
-import argparse
 import base64
 import os
 import re
 import shutil
-import sys
-import tempfile
 from pathlib import Path
 
 import pypandoc
@@ -88,32 +85,15 @@ def readme(path: Path) -> tuple[str, dict[str, bytes]]:
     return re.sub(r"\n{3,}", "\n\n", text.replace("\r\n", "\n")), figures
 
 
-def write(root: Path) -> None:
-    "Write README.md and its pictures into `root`."
-    text, figures = readme(root / "nbs" / "index.ipynb")
-    shutil.rmtree(root / "index_files", ignore_errors=True)
-    for name, data in figures.items():
-        (root / FIGURES).mkdir(parents=True, exist_ok=True)
-        (root / FIGURES / name).write_bytes(data)
-    (root / "README.md").write_text(text, encoding="utf-8")
-
-
 def main() -> None:
-    "Write README.md, or with --check only compare."
-    parser = argparse.ArgumentParser(description="Make README.md from nbs/index.ipynb.")
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; fail when README.md is not up to date"
-    )
-    args = parser.parse_args()
+    "Write README.md and its pictures."
     os.chdir(ROOT)
-    if not args.check:
-        return write(ROOT)
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "nbs").mkdir()
-        shutil.copy(ROOT / "nbs" / "index.ipynb", Path(folder) / "nbs")
-        write(Path(folder))
-        if (Path(folder) / "README.md").read_bytes() != (ROOT / "README.md").read_bytes():
-            sys.exit("README.md is not what nbs/index.ipynb says: run tools/build_readme.py")
+    text, figures = readme(ROOT / "nbs" / "index.ipynb")
+    shutil.rmtree(ROOT / "index_files", ignore_errors=True)
+    for name, data in figures.items():
+        (ROOT / FIGURES).mkdir(parents=True, exist_ok=True)
+        (ROOT / FIGURES / name).write_bytes(data)
+    (ROOT / "README.md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Execute the chapters in reading order and save their outputs; stop at the first that fails.
+"""Execute the chapters in the order of their names and save their outputs; stop at the first that fails.
 
 Cells that are plumbing are folded, so that a reader who opens a chapter in JupyterLab meets its words first.
 """

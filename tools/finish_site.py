@@ -60,8 +60,7 @@ def settings() -> dict[str, str]:
 
 def address(config: dict[str, str]) -> str:
     "Where the site is published."
-    place = config["doc_host"] + config["doc_baseurl"]
-    return place.replace("%(user)s", config["user"]).replace("%(repo)s", config["repo"])
+    return config["doc_host"] + config["doc_baseurl"]
 
 
 def reading_order() -> list[str]:

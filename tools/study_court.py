@@ -27,13 +27,14 @@ CHECK = {
 }  # what a test can hear again
 
 
-def jobs_of(pairs: list[tuple], seeds: dict, how: dict, heard: dict) -> list[Job]:
+def jobs_of(pairs: list[tuple], seeds: dict, how: dict, ruler: dict, heard: dict) -> list[Job]:
     "What is still to be heard, the first seeds of all before the next ones of any."
     return [
         Job(
             f"{bench}-{name}-{first}.json",
             hear_named,
             {"name": name, "bench": bench, "seeds": block} | how,
+            ruler,
         )
         for first in range(0, max(seeds.values()), A_JOB)
         for bench, name in pairs
@@ -76,13 +77,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "nbs" / "results" / "court.json")
     args = parser.parse_args()
 
-    how = {"n": args.n, "epochs": args.epochs or EPOCHS, "classifier_sha256": CLASSIFIER_SHA256}
+    ruler = {"classifier_sha256": CLASSIFIER_SHA256}
+    how = ruler | {"n": args.n, "epochs": args.epochs or EPOCHS}
     earlier = earlier_study(args.out, **how)
     heard = {(entry["bench"], entry["name"]): entry for entry in earlier.get("variants", [])}
     pairs = [(b, name) for b in args.benches for name in args.variants if b in VARIANTS[name].benches]
     told = {"n": args.n} | ({"epochs": args.epochs} if args.epochs else {})
     seeds = dict.fromkeys(SEEDS, args.seeds) if args.seeds else SEEDS
-    jobs = jobs_of(pairs, seeds, told, heard)
+    jobs = jobs_of(pairs, seeds, told, ruler, heard)
     if args.so_far:
         jobs = [job for job in jobs if is_done(job, args.runs)]
     if not jobs:

@@ -2,7 +2,8 @@
 museum.npz, which chapter 33 reads.
 
 Records go to runs/museum and can be interrupted: the same command goes on where it stopped. The doctor's limits were
-chosen by looking at the first seeds (`looked_at`); the chapter's matrix counts the others.
+chosen by looking at the first seeds (`looked_at`); the chapter's matrix counts the others. What the result files hold
+of other names stays there.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from learning_gan.data import load_mnist
 from learning_gan.files import atomic_path
 from learning_gan.museum import EXHIBITS, HEALTHY, exhibit_records, exhibit_shown
 from learning_gan.ruler import CLASSIFIER_SHA256
-from learning_gan.studies import Job, is_done, provenance, read_result, run_jobs, save_study
+from learning_gan.studies import Job, earlier_study, is_done, provenance, read_result, run_jobs, save_study
 
 ROOT = Path(__file__).resolve().parent.parent
 A_JOB = 5  # trainings
@@ -52,8 +53,8 @@ def record_jobs(names: list[str], most: int | None) -> list[Job]:
 
 def shown_jobs(names: list[str], seed: int, n: int) -> dict[str, Job]:
     "The training of each exhibit that is to be looked at, and of the right way beside them."
-    how = {"seed": seed, "n": n}
-    return {name: Job(f"shown-{name}.npz", exhibit_shown, {"name": name, **how}) for name in names}
+    how, ruler = {"seed": seed, "n": n}, {"classifier_sha256": CLASSIFIER_SHA256}
+    return {name: Job(f"shown-{name}.npz", exhibit_shown, {"name": name, **how}, ruler) for name in names}
 
 
 def main() -> None:
@@ -71,27 +72,27 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "nbs" / "results")
     args = parser.parse_args()
 
+    how = {"shown": args.shown, "n": args.n, "classifier_sha256": CLASSIFIER_SHA256, "threads": 1}
+    how |= {"data": {"name": "mnist", "sha256": load_mnist("mnist").sha256}}
+    earlier, npz = earlier_study(args.out / "museum.json", **how), args.out / "museum.npz"
     shown = shown_jobs([n for n in args.names if n in EXHIBITS or n == "tuned"], args.shown, args.n)
     run_jobs([*shown.values()], args.runs, args.workers)
     jobs = record_jobs(args.names, args.seeds)
     if args.so_far:
         jobs = [job for job in jobs if is_done(job, args.runs)]
-    records = {}
+    records = earlier.get("records", {})
     for job, found in zip(jobs, run_jobs(jobs, args.runs, args.workers), strict=True):
         records.setdefault(job.arguments["name"], {}).update(found)
 
-    arrays = {name: read_result(args.runs / job.name)[1] for name, job in shown.items()}
-    with atomic_path(args.out / "museum.npz") as temporary:
-        flat = {f"{name}/{key}": value for name, found in arrays.items() for key, value in found.items()}
-        np.savez_compressed(temporary, **flat)
-    about = provenance(
-        "make museum",
-        data={"name": "mnist", "sha256": load_mnist("mnist").sha256},
-        shown=args.shown,
-        n=args.n,
-        classifier_sha256=CLASSIFIER_SHA256,
-        threads=1,
-    )
+    arrays = {}
+    if earlier and npz.exists():
+        with np.load(npz) as file:
+            arrays = dict(file)
+    for name, job in shown.items():
+        arrays |= {f"{name}/{key}": value for key, value in read_result(args.runs / job.name)[1].items()}
+    with atomic_path(npz) as temporary:
+        np.savez_compressed(temporary, **arrays)
+    about = provenance("make museum", earlier, **how)
     looked_at = {name: LOOKED_AT if name in EXHIBITS else LOOKED_AT_HEALTHY for name in records}
     save_study(args.out / "museum.json", about, looked_at=looked_at, records=records)
     print(f"wrote museum.json and museum.npz into {os.path.relpath(args.out)}")

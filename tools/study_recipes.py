@@ -35,7 +35,7 @@ SEEDS = {"tuned": 20, "dcgan": 5, "digits": 5}
 KINDS = {"generated": False, "averaged": True}  # the last weights, or their average
 
 
-def score_seed(hp: dict, seed: int, n: int, classifier_sha256: str) -> dict:
+def score_seed(hp: dict, seed: int, n: int) -> dict:
     "Train a recipe, and score it at the end with the weights as they are and with their average."
     arrays = train_generator(hp, seed, every=hp["epochs"])
     reference = Reference(load_mnist("mnist"), n, SEED)
@@ -71,8 +71,13 @@ def main() -> None:
     args = parser.parse_args()
 
     data, out = load_mnist("mnist"), args.out / "recipes.json"
-    judged = {"n": args.n, "classifier_sha256": CLASSIFIER_SHA256}
-    how = judged | {"score_seed": SEED, "data": {"name": "mnist", "sha256": data.sha256}, "threads": 1}
+    ruler = {"classifier_sha256": CLASSIFIER_SHA256}
+    how = ruler | {
+        "n": args.n,
+        "score_seed": SEED,
+        "data": {"name": "mnist", "sha256": data.sha256},
+        "threads": 1,
+    }
     earlier = earlier_study(out, **how)
     results, jobs = dict(earlier.get("recipes", {})), []
     for name in args.recipes:
@@ -81,7 +86,8 @@ def main() -> None:
             results[name] = {"recipe": hp, "runs": []}
         missing = set(args.seeds or range(SEEDS[name])) - {run["seed"] for run in results[name]["runs"]}
         for seed in sorted(missing):
-            jobs.append((name, Job(f"{name}-{seed}.json", score_seed, {"hp": hp, "seed": seed} | judged)))
+            told = {"hp": hp, "seed": seed, "n": args.n}
+            jobs.append((name, Job(f"{name}-{seed}.json", score_seed, told, ruler)))
     if args.so_far:
         jobs = [(name, job) for name, job in jobs if is_done(job, args.runs)]
     found = run_jobs([job for _, job in jobs], args.runs, args.workers)

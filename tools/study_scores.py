@@ -29,14 +29,14 @@ SEED = 0  # of the shuffles, the noise and the latents of all scores
 CURVE_IMAGES, CURVE_EVERY = 2_000, 10
 
 
-def floors(n: int, classifier_sha256: str) -> dict:
+def floors(n: int) -> dict:
     "What real images and noise score, with as many images as at the end and as on the way."
     data = load_mnist("mnist")
     reference, curve_reference = (Reference(data, size, SEED) for size in (n, CURVE_IMAGES))
     return {"real": reference.real, "noise": reference.noise, "curve_real": curve_reference.real}
 
 
-def score_seed(trained: str, recipe: dict, n: int, classifier_sha256: str) -> dict:
+def score_seed(trained: str, recipe: dict, n: int) -> dict:
     "A seed's curve over the epochs, and its score at the end."
     data, (made_by, arrays) = load_mnist("mnist"), read_result(trained)
 
@@ -67,18 +67,19 @@ def main() -> None:
         Job(f"seed-{seed}.npz", train_generator, {"recipe": recipe, "seed": seed, "every": every})
         for seed in args.seeds
     ]
-    how = {"n": args.n, "classifier_sha256": CLASSIFIER_SHA256}
+    ruler, told = {"classifier_sha256": CLASSIFIER_SHA256}, {"recipe": recipe, "n": args.n}
     scores = [
-        Job(f"score-{seed}.json", score_seed, {"trained": f"{runs / training.name}", "recipe": recipe, **how})
+        Job(f"score-{seed}.json", score_seed, told | {"trained": f"{runs / training.name}"}, ruler)
         for seed, training in zip(args.seeds, trainings, strict=True)
     ]
     run_jobs(trainings, runs, args.workers)
-    ends, *seeds = run_jobs([Job("floors.json", floors, how), *scores], runs, args.workers)
+    ends, *seeds = run_jobs([Job("floors.json", floors, {"n": args.n}, ruler), *scores], runs, args.workers)
     about = provenance(
         "make study-scores",
         recipe=vars(HyperParameters(**recipe)),
         data={"name": "mnist", "sha256": load_mnist("mnist").sha256},
-        **how,
+        n=args.n,
+        **ruler,
         seeds=args.seeds,
         score_seed=SEED,
         curve_n=CURVE_IMAGES,

@@ -7,11 +7,11 @@ It runs in a process of its own, because TF_USE_LEGACY_KERAS decides at import w
 An order holds one or more runs. `images`, uint8 [n, pixels], is for all of them; `rows`, whole numbers [runs, updates,
 batch], says which images each update sees. The latents `z`, float32 [runs, updates, batch, z_size], and the first
 weights `weights_0` to `weights_7`, [runs, ...] each, are given too, or all drawn here from `seed` [runs]. `n_fakes`
-asks for so many fake images after the last update. The arguments of `build_graph` go under their own names.
+asks for so many fake images after the last update.
 
 The result holds, for each run: `d_loss` before D's step and `g_loss` between the two steps, float32 [updates]; `active`
-[updates, 3], how many hidden units were above zero before the update, in G, in D on real and in D on fake images; the
-last weights `weights_0` to `weights_7`; and `fake_images`, float32 [n_fakes, pixels], if asked for.
+[updates, 3], how many hidden units were above zero before the update, in G, in D on real and in D on fake images; and
+`fake_images`, float32 [n_fakes, pixels], if asked for.
 """
 
 import os
@@ -27,7 +27,6 @@ import tensorflow.compat.v1 as tf
 tf.disable_v2_behavior()
 tf.logging.set_verbosity(tf.logging.ERROR)
 
-SETTINGS = ("z_size", "g_hidden_size", "d_hidden_size", "alpha", "smooth", "learning_rate")
 HIDDEN = ("generator/hidden:0", "discriminator/hidden:0", "discriminator_1/hidden:0")
 
 
@@ -104,9 +103,8 @@ def minibatches(order, run, rng, z_size):
 
 def follow(order, run):
     "Do one run of an order."
-    settings = {name: order[name].item() for name in SETTINGS if name in order}
     seed = int(order["seed"][run]) if "seed" in order else None
-    graph = build_graph(order["images"].shape[1], seed=seed, **settings)
+    graph = build_graph(order["images"].shape[1], seed=seed)
     rng = np.random.RandomState(seed)
     variables = graph.g_vars + graph.d_vars
     with tf.Session() as sess:
@@ -114,7 +112,6 @@ def follow(order, run):
         for i, variable in enumerate(variables if "weights_0" in order else []):
             variable.load(order[f"weights_{i}"][run], sess)
         result = run_updates(sess, graph, minibatches(order, run, rng, graph.z_size))
-        result |= {f"weights_{i}": weights for i, weights in enumerate(sess.run(variables))}
         if "n_fakes" in order:
             z = rng.uniform(-1, 1, (int(order["n_fakes"]), graph.z_size))
             result["fake_images"] = sess.run(graph.fake_images, {graph.input_z: z})
