@@ -238,6 +238,7 @@ VARIANTS = {
     "average": Variant("average", dict(average=0.999), benches=("post",)),
     "no_average": Variant("average", dict(average=0.0), benches=("tuned",)),
     "normal_weights": Variant("first weights", _network_of("normal_weights")),
+    "together": Variant("what helped", dict(z_size=10, loss="saturating"), benches=("tuned",)),
 }
 
 # %% ../nbs/918_court.ipynb #87813068

@@ -16,7 +16,8 @@ from learning_gan.studies import Job, earlier_study, is_done, provenance, run_jo
 
 ROOT = Path(__file__).resolve().parent.parent
 A_JOB = 5  # seeds
-SEEDS = {"post": 10, "tuned": 10, "dcgan": 5, "post_100": 5}  # by bench
+SEEDS = {"post": range(10), "tuned": range(10), "dcgan": range(5), "post_100": range(5)}  # by bench
+FRESH = {("tuned", "as_is"): range(20), ("tuned", "together"): range(10, 20)}  # to confirm what helped
 COLUMNS = ("seeds", *SCORES, "seconds")
 CHECK = {
     "name": "as_is",
@@ -27,8 +28,8 @@ CHECK = {
 }  # what a test can hear again
 
 
-def jobs_of(pairs: list[tuple], seeds: dict, how: dict, ruler: dict, heard: dict) -> list[Job]:
-    "What is still to be heard, the first seeds of all before the next ones of any."
+def jobs_of(seeds: dict, how: dict, ruler: dict, heard: dict) -> list[Job]:
+    "What is still to be heard, by bench and variant, the first seeds of all before the next ones of any."
     return [
         Job(
             f"{bench}-{name}-{first}.json",
@@ -36,9 +37,9 @@ def jobs_of(pairs: list[tuple], seeds: dict, how: dict, ruler: dict, heard: dict
             {"name": name, "bench": bench, "seeds": block} | how,
             ruler,
         )
-        for first in range(0, max(seeds.values()), A_JOB)
-        for bench, name in pairs
-        if (block := list(range(first, min(first + A_JOB, seeds[bench]))))
+        for first in range(0, max(each.stop for each in seeds.values()), A_JOB)
+        for (bench, name), each in seeds.items()
+        if (block := [seed for seed in range(first, first + A_JOB) if seed in each])
         if not set(block) <= set(heard.get((bench, name), {}).get("seeds", []))
     ]
 
@@ -83,8 +84,8 @@ def main() -> None:
     heard = {(entry["bench"], entry["name"]): entry for entry in earlier.get("variants", [])}
     pairs = [(b, name) for b in args.benches for name in args.variants if b in VARIANTS[name].benches]
     told = {"n": args.n} | ({"epochs": args.epochs} if args.epochs else {})
-    seeds = dict.fromkeys(SEEDS, args.seeds) if args.seeds else SEEDS
-    jobs = jobs_of(pairs, seeds, told, ruler, heard)
+    seeds = {pair: range(args.seeds) if args.seeds else FRESH.get(pair, SEEDS[pair[0]]) for pair in pairs}
+    jobs = jobs_of(seeds, told, ruler, heard)
     if args.so_far:
         jobs = [job for job in jobs if is_done(job, args.runs)]
     if not jobs:
