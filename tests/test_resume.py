@@ -350,7 +350,7 @@ def test_a_full_or_read_only_disk_ends_in_one_line_and_the_run_goes_on(reference
     )
     assert len(full) == len(read_only) == len(sizes)
     assert len(victim.err.read_text().splitlines()) == 2 * len(sizes)
-    assert all("make room, and the same command goes on" in line for line in full)
+    assert all("make room, and give the same command again" in line for line in full)
     assert all("it is read-only: choose another place" in line for line in read_only)
     assert all(results(kept / str(size)) == results(reference) for size in sizes)
 
