@@ -225,7 +225,8 @@ def score_run(
     trained_on = read_config(run)["data"]
     if trained_on["name"] not in ("mnist", "embedded"):
         raise ValueError(
-            f"{run} was trained on the data '{trained_on['name']}': the scorecard knows the digits of mnist and embedded"
+            f"{run} was trained on the data '{trained_on['name']}': the scorecard is for MNIST's digits of 28×28, "
+            "so score a run on mnist or embedded"
         )
     generator = load_generator(run, average)
     data = load_mnist(trained_on["name"], data_dir)

@@ -72,7 +72,8 @@ def test_its_score_says_that_the_ruler_is_for_mnist(finished):
     done = run("score", "--run", finished)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert "crosses" in line and "mnist" in line
+    assert "MNIST" in line and "28" in line and "reshape" not in line
+    assert "'crosses'" in line and "mnist or embedded" in line
 
 
 def test_without_the_registration_the_names_are_refused(finished):
