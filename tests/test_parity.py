@@ -114,6 +114,11 @@ def test_float32_follows_the_graph_of_2017(both, capsys):
         assert sum(d[:n].max() <= bound for d in differences) >= SEEDS - 1
 
 
+def test_the_comparison_can_tell_two_trainings_apart(both):
+    theirs, ours = both
+    assert np.abs(theirs["d_loss"][0] - ours["d_loss"][1])[:10].max() > 100 * BOUNDS[10]
+
+
 # float64: NumPy
 
 
