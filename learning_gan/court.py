@@ -23,7 +23,7 @@ from .dcgan import dcgan, normal
 from .discriminator import logits_of
 from .generator import split_seed
 from .inputs import model_inputs
-from .losses import Loss, cross_entropy, discriminator_loss, generator_loss
+from .losses import Loss, cross_entropy, generator_loss
 from .measures import frechet_distance, neighbour_scores
 from .museum import Rates, UnitRange, log_of_probability
 from .recipe import ARCHITECTURES, LOSSES, HyperParameters, recipe
@@ -124,7 +124,6 @@ def _square(logits, label):
 
 
 LOSSES |= {
-    "saturating": Loss(discriminator_loss, lambda fake: -cross_entropy(fake, 0)),
     "two_sided": Loss(
         lambda real, fake, smooth: cross_entropy(real, 1 - smooth) + cross_entropy(fake, smooth),
         generator_loss,

@@ -49,7 +49,11 @@ ARCHITECTURES = Registry(
     conditional="learning_gan.conditional:conditional",
     sorting="learning_gan.semi:sorting",
 )
-LOSSES = Registry("loss", non_saturating="learning_gan.losses:NON_SATURATING")
+LOSSES = Registry(
+    "loss",
+    non_saturating="learning_gan.losses:NON_SATURATING",
+    saturating="learning_gan.losses:SATURATING",
+)
 
 
 def choice(
