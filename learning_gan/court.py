@@ -173,7 +173,8 @@ class TwoSteps(keras.callbacks.Callback):
 # %% ../nbs/918_court.ipynb #ad7bd20a
 EPOCHS = 30
 BENCHES = {name: recipe(name, epochs=EPOCHS) for name in ("post", "tuned")}
-BENCHES |= {"dcgan": recipe("dcgan", epochs=6), "post_100": recipe("post", epochs=100)}
+BENCHES |= {"dcgan": recipe("dcgan", epochs=6)}
+BENCHES |= {f"{name}_100": recipe(name, epochs=100) for name in ("post", "tuned")}
 DENSE = ("post", "tuned")
 _LONG = (*DENSE, "post_100")
 
@@ -237,7 +238,7 @@ VARIANTS = {
     "average": Variant("average", dict(average=0.999), benches=("post",)),
     "no_average": Variant("average", dict(average=0.0), benches=("tuned",)),
     "normal_weights": Variant("first weights", _network_of("normal_weights")),
-    "together": Variant("what helped", dict(z_size=10, loss="saturating"), benches=("tuned",)),
+    "together": Variant("what helped", dict(z_size=10, loss="saturating"), benches=("tuned", "tuned_100")),
 }
 
 # %% ../nbs/918_court.ipynb #87813068

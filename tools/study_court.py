@@ -16,7 +16,8 @@ from learning_gan.studies import Job, earlier_study, is_done, provenance, run_jo
 
 ROOT = Path(__file__).resolve().parent.parent
 A_JOB = 5  # seeds
-SEEDS = {"post": range(10), "tuned": range(10), "dcgan": range(5), "post_100": range(5)}  # by bench
+SEEDS = {"post": range(10), "tuned": range(10)}  # by bench; any other has
+FEWER = range(5)
 FRESH = {("tuned", "as_is"): range(20), ("tuned", "together"): range(10, 20)}  # to confirm what helped
 COLUMNS = ("seeds", *SCORES, "seconds")
 CHECK = {
@@ -69,7 +70,9 @@ def main() -> None:
     )
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS, help="which ones")
     parser.add_argument("--benches", nargs="+", default=list(BENCHES), choices=BENCHES, help="where")
-    parser.add_argument("--seeds", type=int, help="how many, from 0 on; 10, and 5 for dcgan and post_100")
+    parser.add_argument(
+        "--seeds", type=int, help="how many, from 0 on; 10, and 5 for dcgan and after 100 epochs"
+    )
     parser.add_argument("--epochs", type=int, help="fewer, to try it out")
     parser.add_argument("--so-far", action="store_true", help="train nothing: write what is done")
     parser.add_argument("--n", type=int, default=10_000, help="images of a score")
@@ -84,7 +87,10 @@ def main() -> None:
     heard = {(entry["bench"], entry["name"]): entry for entry in earlier.get("variants", [])}
     pairs = [(b, name) for b in args.benches for name in args.variants if b in VARIANTS[name].benches]
     told = {"n": args.n} | ({"epochs": args.epochs} if args.epochs else {})
-    seeds = {pair: range(args.seeds) if args.seeds else FRESH.get(pair, SEEDS[pair[0]]) for pair in pairs}
+    seeds = {
+        pair: range(args.seeds) if args.seeds else FRESH.get(pair, SEEDS.get(pair[0], FEWER))
+        for pair in pairs
+    }
     jobs = jobs_of(seeds, told, ruler, heard)
     if args.so_far:
         jobs = [job for job in jobs if is_done(job, args.runs)]
