@@ -30,7 +30,7 @@ def by_path(
 def average_of(
     variable,  # of a network
     optimizer: str = "g_optimizer",  # or "d_optimizer", of the network
-) -> str:  # where the state of a training keeps its average, if it keeps one
+) -> str:  # where the state of a training run keeps its average, if it keeps one
     "The name of the average of a variable, as Keras's optimizer makes it."
     return f"{optimizer}/{variable.path.replace('/', '_')}_average"
 
@@ -221,7 +221,7 @@ class AdversarialModel(keras.Model):
         return {"d_real": d_real, "d_fake": d_fake, "d_gradient": d_gradient, "g_gradient": g_gradient}
 
     def state(self):
-        "Every variable that a training moves, by a name that is the same in each process."
+        "Every variable that a training run moves, by a name that is the same in each process."
         named = by_path("generator", self.generator.variables)
         named |= by_path("discriminator", self.discriminator.variables)
         for part in ("d_optimizer", "g_optimizer"):  # Keras counts up the optimizer's own name

@@ -72,7 +72,7 @@ GO_ON = "the same command (without --overwrite) goes on from the last finished e
 
 def train_parser() -> argparse.ArgumentParser:
     "The flags of `learning_gan_train`."
-    parser = _parser("learning_gan_train", "Train a GAN, or go on with a training that was interrupted.")
+    parser = _parser("learning_gan_train", "Train a GAN, or go on with a training run that was interrupted.")
     parser.add_argument(
         "--out", type=home_path, required=True, help="run folder; a run there is resumed, or extended"
     )
@@ -195,7 +195,7 @@ def score_command(
 # %% ../nbs/90_cli.ipynb #c90d1a02
 def diagnose_parser() -> argparse.ArgumentParser:
     "The flags of `learning_gan_diagnose`."
-    parser = _parser("learning_gan_diagnose", "Say what went wrong with a training, ours or another's.")
+    parser = _parser("learning_gan_diagnose", "Say what went wrong with a training run, ours or another's.")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--run", type=home_path, help="run folder, finished or not")
     what.add_argument("--history", type=home_path, help="CSV with the losses of D and G, a row an epoch")
@@ -211,7 +211,7 @@ def diagnose_parser() -> argparse.ArgumentParser:
 def diagnose_command(
     argv: list[str] | None = None,  # None: those of the process
 ) -> None:
-    "Say what went wrong with a training, and what to try first."
+    "Say what went wrong with a training run, and what to try first."
     with _command(diagnose_parser(), argv) as (args, interrupts):
         if args.run and args.samples:
             raise ValueError("--samples goes with --history: a run folder has its own")

@@ -26,7 +26,7 @@ MUSEUM = "https://learning-gan.github.io/learning_gan/when_it_goes_wrong.html"
 
 @dataclass(frozen=True)
 class Finding:
-    "What is wrong with a training."
+    "What is wrong with a training run."
 
     name: str  # such as "d_wins"
     sure: str  # certain, likely or possible
@@ -121,7 +121,7 @@ ILLNESSES = {
 def diagnose(
     record: Record,
 ) -> list[Finding]:  # the surest first; empty where nothing was found
-    "What is wrong with a training."
+    "What is wrong with a training run."
     found = {}
     for name, illness in ILLNESSES.items():
         shown = illness.shows(record) if record.epochs or name == "diverged" else None

@@ -133,7 +133,7 @@ class UnitRange(keras.callbacks.Callback):
 # %% ../nbs/916_museum.ipynb #184846ac
 @dataclass(frozen=True)
 class Exhibit:
-    "A training, and what the doctor should say of it."
+    "A training run, and what the doctor should say of it."
 
     finding: str = ""  # empty: nothing is wrong
     recipe: str = "tuned"
@@ -141,7 +141,7 @@ class Exhibit:
     images: Callable | None = (
         None  # from uint8 images to what the training is given; None: MNIST with its labels
     )
-    mistake: Callable[[], keras.callbacks.Callback] | None = None  # made anew for each training
+    mistake: Callable[[], keras.callbacks.Callback] | None = None  # made anew for each training run
 
 
 EXHIBITS = {

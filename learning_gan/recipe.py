@@ -67,7 +67,7 @@ def choice(
 # %% ../nbs/14_hyperparameters.ipynb #201bb3aa
 @dataclass(frozen=True)
 class HyperParameters:
-    "All that decides a training but seed and data; the defaults are the post's. Raises `ValueError` by name and limits."
+    "All that decides a training run but seed and data; the defaults are the post's. Raises `ValueError` by name and limits."
 
     architecture: str = choice("mlp", ARCHITECTURES, "the two networks")
     loss: str = choice("non_saturating", LOSSES, "what the two networks minimise")

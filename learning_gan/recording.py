@@ -61,7 +61,7 @@ class TrainingDiverged(RunError):
 
 
 class StopWhenDiverged(keras.callbacks.Callback):
-    "Stops a training at the block in which a loss is no longer finite."
+    "Stops a training run at the block in which a loss is no longer finite."
 
     def __init__(
         self,

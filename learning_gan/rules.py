@@ -24,7 +24,7 @@ STILL = 0.015  # off the values of the equilibrium
 EARLY = 2_500  # updates
 
 # %% ../nbs/917_rules.ipynb #32d2c206
-HUGE = 100.0  # no loss of a training that goes anywhere
+HUGE = 100.0  # no loss of a run that goes anywhere
 
 
 def _when(wrong):

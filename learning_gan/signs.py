@@ -47,7 +47,7 @@ def signs_of_images(
 
 # %% ../nbs/914_signs.ipynb #c89e5d8f
 class Nearest:
-    "How near images come to those of a training, beside how near those are to each other."
+    "How near images come to those of a training run, beside how near those are to each other."
 
     def __init__(
         self,
