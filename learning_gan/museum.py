@@ -136,7 +136,7 @@ class Exhibit:
     "A training run, and what the doctor should say of it."
 
     finding: str = ""  # empty: nothing is wrong
-    recipe: str = "tuned"
+    recipe: str = "steady"
     changes: dict = field(default_factory=dict)  # of the recipe
     images: Callable | None = (
         None  # from uint8 images to what the training is given; None: MNIST with its labels
@@ -161,16 +161,16 @@ EXHIBITS = {
     "undertrained_post": Exhibit("undertrained", recipe="post", changes={"epochs": 3}),
 }
 HEALTHY = {
-    "tuned": Exhibit(),
-    "tuned_20": Exhibit(changes={"epochs": 20}),
-    "tuned_narrow": Exhibit(changes={"g_hidden_size": 64, "d_hidden_size": 64}),
-    "tuned_wide": Exhibit(changes={"g_hidden_size": 256, "d_hidden_size": 256}),
-    "tuned_sharp": Exhibit(changes={"smooth": 0.0}),
+    "steady": Exhibit(),
+    "steady_20": Exhibit(changes={"epochs": 20}),
+    "steady_narrow": Exhibit(changes={"g_hidden_size": 64, "d_hidden_size": 64}),
+    "steady_wide": Exhibit(changes={"g_hidden_size": 256, "d_hidden_size": 256}),
+    "steady_sharp": Exhibit(changes={"smooth": 0.0}),
     "post": Exhibit(recipe="post", changes={"epochs": 30}),
     "dcgan_small": Exhibit(recipe="dcgan", changes={"g_hidden_size": 8, "d_hidden_size": 8, "epochs": 3}),
     "digits_small": Exhibit(recipe="digits", changes={"g_hidden_size": 8, "d_hidden_size": 8, "epochs": 3}),
 }
-EPOCHS = 8  # of `tuned` where nothing else is said
+EPOCHS = 8  # of `steady` where nothing else is said
 
 # %% ../nbs/916_museum.ipynb #2d6f84b9
 def train_exhibit(

@@ -108,13 +108,15 @@ class HyperParameters:
         return EPOCH_IMAGES // self.batch_size
 
 # %% ../nbs/14_hyperparameters.ipynb #1443000f
+_STEADY = dict(beta_1=0.5, average=0.999, epochs=20)
 _DCGAN = dict(
     g_hidden_size=32, d_hidden_size=32, alpha=0.2, learning_rate=5e-4, beta_1=0.5, average=0.999, epochs=12
 )
 RECIPES = Registry(
     "recipe",
     post={},
-    tuned=dict(beta_1=0.5, average=0.999, epochs=20),
+    steady=_STEADY,
+    tuned=_STEADY | dict(z_size=10, loss="saturating"),
     dcgan=dict(architecture="dcgan", **_DCGAN),
     digits=dict(architecture="conditional", **_DCGAN),
 )  # what differs from the post's, by name

@@ -43,7 +43,7 @@ def test_a_run_made_on_purpose_is_named(name, tmp_path, diagnosed):
 
 
 def test_a_run_that_diverged_and_goes_on_is_not_called_so(tmp_path, diagnosed):
-    run, hp = tmp_path / "run", recipe("tuned", **QUICK | {"epochs": 1})
+    run, hp = tmp_path / "run", recipe("steady", **QUICK | {"epochs": 1})
     train(hp, load_mnist("embedded"), run, verbose=False)
     (run / "diverged.txt").write_text("a loss is no longer finite at update 56\n")
     assert diagnosed("--run", run)[0]["findings"][0]["name"] == "diverged"
@@ -53,7 +53,7 @@ def test_a_run_that_diverged_and_goes_on_is_not_called_so(tmp_path, diagnosed):
 
 def test_what_a_killed_run_has_of_its_last_epoch_is_not_looked_at(tmp_path, diagnosed):
     run = tmp_path / "run"
-    train(recipe("tuned", **QUICK), load_mnist("embedded"), run, verbose=False)
+    train(recipe("steady", **QUICK), load_mnist("embedded"), run, verbose=False)
     found, _ = diagnosed("--run", run)
     samples = sample_files(run)
     shutil.copy(samples[-1], samples[-1].with_name(samples[-1].name.replace("2", "3")))
@@ -64,7 +64,7 @@ def test_what_a_killed_run_has_of_its_last_epoch_is_not_looked_at(tmp_path, diag
 
 
 def test_training_says_where_it_diverged(tmp_path):
-    hp = recipe("tuned", **QUICK | {"loss": "naive", "learning_rate": 0.5})
+    hp = recipe("steady", **QUICK | {"loss": "naive", "learning_rate": 0.5})
     with pytest.raises(TrainingDiverged) as raised:
         train(hp, load_mnist("embedded"), tmp_path / "run", verbose=False)
     assert (tmp_path / "run" / "diverged.txt").read_text() == f"{raised.value}\n"

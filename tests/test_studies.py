@@ -171,7 +171,7 @@ def test_a_small_study_of_recipes(tmp_path, whole_mnist):
 
 @pytest.mark.slow
 def test_a_small_court_does_not_hear_again_what_it_knows(tmp_path, whole_mnist):
-    small = ["--variants", "as_is", "--benches", "tuned", "--seeds", 2, "--epochs", 1, "--n", 200]
+    small = ["--variants", "as_is", "--benches", "steady", "--seeds", 2, "--epochs", 1, "--n", 200]
     small += ["--out", tmp_path / "court.json"]
     run("tools/study_court.py", *small, "--runs", tmp_path / "runs")
     study = json.loads((tmp_path / "court.json").read_text())

@@ -1,6 +1,6 @@
 """Write what the lab's page loads: jax-js in one file, 2,000 digits, and trained generators in few bytes.
 
-The generators are those of the recipe `tuned`, with the average of their weights after some epochs, and the one of
+The generators are those of the recipe `steady`, with the average of their weights after some epochs, and the one of
 the recipe `digits` that executing chapter 31 leaves in nbs/runs/digits. Weights are stored as whole numbers of steps,
 a step for each array, and packed by gzip; what the rounding does to a picture is printed.
 """
@@ -97,8 +97,8 @@ def write_weights(name: str, arrays: list[np.ndarray], draw) -> None:
 
 
 def write_epochs() -> None:
-    "The generator of the recipe `tuned` before the training and after some epochs."
-    hp = recipe("tuned")
+    "The generator of the recipe `steady` before the training and after some epochs."
+    hp = recipe("steady")
     generator, arrays = build_gan(hp, 0).generator, train_generator(asdict(hp), seed=0, every=1)
     kept = {0: generator.get_weights()}
     for epoch in EPOCHS[1:]:

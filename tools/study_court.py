@@ -16,13 +16,13 @@ from learning_gan.studies import Job, earlier_study, is_done, provenance, run_jo
 
 ROOT = Path(__file__).resolve().parent.parent
 A_JOB = 5  # seeds
-SEEDS = {"post": range(10), "tuned": range(10)}  # by bench; any other has
+SEEDS = {"post": range(10), "steady": range(10)}  # by bench; any other has
 FEWER = range(5)
-FRESH = {("tuned", "as_is"): range(20), ("tuned", "together"): range(10, 20)}  # to confirm what helped
+FRESH = {("steady", "as_is"): range(20), ("steady", "together"): range(10, 20)}  # to confirm what helped
 COLUMNS = ("seeds", *SCORES, "seconds")
 CHECK = {
     "name": "as_is",
-    "bench": "tuned",
+    "bench": "steady",
     "seeds": [0],
     "n": 1_000,
     "epochs": 2,

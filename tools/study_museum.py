@@ -26,11 +26,11 @@ SEEDS = dict.fromkeys(EXHIBITS, 15) | {
     "d_frozen": 10,
     "undertrained": 10,
     "undertrained_post": 10,
-    "tuned": 14,
-    "tuned_narrow": 10,
-    "tuned_wide": 10,
-    "tuned_sharp": 14,
-    "tuned_20": 8,
+    "steady": 14,
+    "steady_narrow": 10,
+    "steady_wide": 10,
+    "steady_sharp": 14,
+    "steady_20": 8,
     "post": 8,
     "dcgan_small": 6,
     "digits_small": 6,
@@ -75,7 +75,7 @@ def main() -> None:
     how = {"shown": args.shown, "n": args.n, "classifier_sha256": CLASSIFIER_SHA256, "threads": 1}
     how |= {"data": {"name": "mnist", "sha256": load_mnist("mnist").sha256}}
     earlier, npz = earlier_study(args.out / "museum.json", **how), args.out / "museum.npz"
-    shown = shown_jobs([n for n in args.names if n in EXHIBITS or n == "tuned"], args.shown, args.n)
+    shown = shown_jobs([n for n in args.names if n in EXHIBITS or n == "steady"], args.shown, args.n)
     run_jobs([*shown.values()], args.runs, args.workers)
     jobs = record_jobs(args.names, args.seeds)
     if args.so_far:

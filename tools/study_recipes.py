@@ -13,7 +13,7 @@ from pathlib import Path
 from learning_gan.data import load_mnist
 from learning_gan.labels import classes_of, labels_in_turn
 from learning_gan.measures import agreement
-from learning_gan.recipe import recipe
+from learning_gan.recipe import HyperParameters, recipe
 from learning_gan.ruler import CLASSIFIER_SHA256
 from learning_gan.sampling import sample
 from learning_gan.scorecard import MEASURES, Reference
@@ -31,7 +31,7 @@ from learning_gan.studies import (
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 0  # of the shuffles, the noise and the latents of all scores
-SEEDS = {"tuned": 20, "dcgan": 5, "digits": 5}
+SEEDS = {"steady": 20, "tuned": 20, "dcgan": 5, "digits": 5}
 KINDS = {"generated": False, "averaged": True}  # the last weights, or their average
 
 
@@ -61,7 +61,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--recipes", nargs="+", default=list(SEEDS), choices=list(SEEDS), help="which ones")
-    parser.add_argument("--seeds", type=int, nargs="+", help="two or more; 20 for tuned, 5 for the others")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", help="two or more; 20 for steady and tuned, 5 for the others"
+    )
     parser.add_argument("--epochs", type=int, help="the recipe's own where missing")
     parser.add_argument("--so-far", action="store_true", help="train nothing: write what is done")
     parser.add_argument("--n", type=int, default=10_000, help="images of a score")
@@ -81,12 +83,12 @@ def main() -> None:
     earlier = earlier_study(out, **how)
     results, jobs = dict(earlier.get("recipes", {})), []
     for name in args.recipes:
-        hp = asdict(recipe(name, **({"epochs": args.epochs} if args.epochs else {})))
-        if results.get(name, {}).get("recipe") != hp:
-            results[name] = {"recipe": hp, "runs": []}
+        hp = recipe(name, **({"epochs": args.epochs} if args.epochs else {}))
+        if name not in results or HyperParameters(**results[name]["recipe"]) != hp:
+            results[name] = {"recipe": asdict(hp), "runs": []}
         missing = set(args.seeds or range(SEEDS[name])) - {run["seed"] for run in results[name]["runs"]}
         for seed in sorted(missing):
-            told = {"hp": hp, "seed": seed, "n": args.n}
+            told = {"hp": asdict(hp), "seed": seed, "n": args.n}
             jobs.append((name, Job(f"{name}-{seed}.json", score_seed, told, ruler)))
     if args.so_far:
         jobs = [(name, job) for name, job in jobs if is_done(job, args.runs)]
@@ -94,7 +96,9 @@ def main() -> None:
     for (name, _), run in zip(jobs, found, strict=True):
         results[name]["runs"].append(run)
     results = {
-        name: summary(one["recipe"], one["runs"]) for name, one in results.items() if len(one["runs"]) > 1
+        name: summary(one["recipe"], one["runs"])
+        for name, one in sorted(results.items(), key=lambda item: list(SEEDS).index(item[0]))
+        if len(one["runs"]) > 1
     }
     real = Reference(data, args.n, SEED).real
     save_study(out, provenance("make study-recipes", earlier, **how), real=real, recipes=results)
