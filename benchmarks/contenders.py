@@ -33,13 +33,14 @@ def through_train(images, recipe="post"):
         def on_epoch_end(self, epoch, logs=None):
             done.release()
 
-    arguments = named(recipe, epochs=10_000), images, tempfile.mkdtemp()
+    hp = named(recipe, epochs=10_000)
+    arguments = hp, images, tempfile.mkdtemp()
     options = {"callbacks": [Turns()], "verbose": False}
     threading.Thread(target=train, args=arguments, kwargs=options, daemon=True).start()
     while True:
         go.release()
         done.acquire()
-        yield
+        yield hp.updates_per_epoch
 
 
 def ours(images):
@@ -57,7 +58,7 @@ def _keras_models():
     return generator, keras.Model(x, keras.layers.Dense(1)(h))
 
 
-def _keras_example_gan(networks, rate, beta_1):
+def _keras_example_gan(networks, rate, beta_1, batch, z_size):
     "A GAN in the manner of Keras's examples: train_step takes a minibatch, draws z, and makes two passes of each."
     from learning_gan.backend import keras, tf
 
@@ -74,18 +75,18 @@ def _keras_example_gan(networks, rate, beta_1):
             self.d_optimizer, self.g_optimizer = (adam(rate, beta_1, epsilon=1e-8) for _ in range(2))
 
         def train_step(self, real):
-            z = tf.random.uniform((BATCH, Z), -1, 1)
+            z = tf.random.uniform((batch, z_size), -1, 1)
             real = tf.cast(real, "float32") / 127.5 - 1
             with tf.GradientTape() as tape:
                 fake = self.generator(z, training=True)
                 logits = self.discriminator(tf.concat([real, fake], 0), training=True)
-                labels = tf.concat([tf.fill((BATCH, 1), 1 - SMOOTH), tf.zeros((BATCH, 1))], 0)
+                labels = tf.concat([tf.fill((batch, 1), 1 - SMOOTH), tf.zeros((batch, 1))], 0)
                 d_loss = 2 * self.cross_entropy(labels, logits)
             variables = self.discriminator.trainable_variables
             self.d_optimizer.apply_gradients(zip(tape.gradient(d_loss, variables), variables, strict=True))
             with tf.GradientTape() as tape:
                 logits = self.discriminator(self.generator(z, training=True), training=True)
-                g_loss = self.cross_entropy(tf.ones((BATCH, 1)), logits)
+                g_loss = self.cross_entropy(tf.ones((batch, 1)), logits)
             variables = self.generator.trainable_variables
             self.g_optimizer.apply_gradients(zip(tape.gradient(g_loss, variables), variables, strict=True))
             self.d_tracker.update_state(d_loss)
@@ -95,21 +96,21 @@ def _keras_example_gan(networks, rate, beta_1):
     return ExampleGAN()
 
 
-def keras_fit(images, networks, rate=RATE, beta_1=0.9, **compile_options):
+def keras_fit(images, networks, rate=RATE, beta_1=0.9, batch=BATCH, z_size=Z, **compile_options):
     "Keras's `fit`, an epoch a turn."
     from learning_gan.backend import tf
 
-    gan = _keras_example_gan(networks, rate, beta_1)
+    gan, updates = _keras_example_gan(networks, rate, beta_1, batch, z_size), len(images) // batch
     gan.compile(**compile_options)
     data = tf.data.Dataset.from_tensor_slices(images).shuffle(len(images)).repeat()
-    data = data.batch(BATCH, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    data = data.batch(batch, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
     epoch = 0
     while True:
         gan.fit(
-            data, initial_epoch=epoch, epochs=epoch + 1, steps_per_epoch=UPDATES, verbose=0, shuffle=False
+            data, initial_epoch=epoch, epochs=epoch + 1, steps_per_epoch=updates, verbose=0, shuffle=False
         )
         epoch += 1
-        yield
+        yield updates
 
 
 def keras_example(images):
@@ -202,15 +203,15 @@ def _torch_update():
     return update
 
 
-def torch_epochs(images, update):
+def torch_epochs(images, update, batch=BATCH, z_size=Z):
     "An epoch of updates a turn."
     import torch
 
     images = torch.from_numpy(images)
     while True:
-        for rows in torch.randperm(len(images))[: UPDATES * BATCH].view(UPDATES, BATCH):
-            update(images[rows].float() / 127.5 - 1, torch.rand(BATCH, Z) * 2 - 1)
-        yield
+        for rows in torch.randperm(len(images)).view(-1, batch):
+            update(images[rows].float() / 127.5 - 1, torch.rand(batch, z_size) * 2 - 1)
+        yield len(images) // batch
 
 
 def torch_eager(images):

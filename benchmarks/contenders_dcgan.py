@@ -1,14 +1,17 @@
 """The contenders of the race `dcgan` of train_speed.py: the recipe `dcgan`, trained in six ways.
 
-Every contender does the same work: the networks of chapter 30 with 32 filters, float32, batch 100, uint8 images in
-host memory, shuffled anew each epoch, fresh latents each update, Adam (0.0005, beta_1 0.5, epsilon 1e-8), the
-discriminator's step first and then the generator's. The average of the weights is kept by ours alone, which pays for it.
+Every contender does the same work: the networks and the numbers of the recipe, float32, uint8 images in host memory,
+shuffled anew each epoch, fresh latents each update, Adam (epsilon 1e-8), the discriminator's step first and then the
+generator's. The average of the weights is kept by ours alone, which pays for it.
 """
 
 import numpy as np
-from contenders import BATCH, Z, keras_fit, multiplied, through_train, torch_epochs
+from contenders import keras_fit, multiplied, through_train, torch_epochs
 
-FILTERS, RATE, BETAS, ALPHA, SMOOTH = 32, 5e-4, (0.5, 0.999), 0.2, 0.1
+from learning_gan.recipe import recipe
+
+HP = recipe("dcgan")
+BATCH, Z, G_FILTERS, D_FILTERS = HP.batch_size, HP.z_size, HP.g_hidden_size, HP.d_hidden_size
 SLOW = 20  # updates a turn, of what may be many times as slow as the rest
 
 
@@ -21,10 +24,9 @@ def ours_by_xla(images):
     "Our update, compiled by XLA as those of dense networks are."
     from learning_gan.backend import tf
     from learning_gan.inputs import latents
-    from learning_gan.recipe import recipe
     from learning_gan.training import build_gan
 
-    gan = build_gan(recipe("dcgan"), seed=0)
+    gan = build_gan(HP, seed=0)
     update = tf.function(gan.train_minibatch, jit_compile=True, autograph=False)
     while True:
         for number in range(SLOW):
@@ -35,10 +37,9 @@ def ours_by_xla(images):
 def keras_example(images):
     "Keras fit, the way of its examples: real and fake joined, two passes of each network."
     from learning_gan.network import build_networks
-    from learning_gan.recipe import recipe
 
-    networks = build_networks(recipe("dcgan"), seed=0)
-    yield from keras_fit(images, networks, RATE, BETAS[0], jit_compile=False)
+    networks = build_networks(HP, seed=0)
+    yield from keras_fit(images, networks, HP.learning_rate, HP.beta_1, BATCH, Z, jit_compile=False)
 
 
 def _torch_networks():
@@ -54,12 +55,18 @@ def _torch_networks():
     def down(n, m, bias=False):
         return first(nn.Conv2d(n, m, 4, 2, 1, bias=bias))
 
-    wide = 2 * FILTERS
+    def judged(n):
+        "One halving more, with twice the filters; from 7 to 4 it takes one more row and column, as TensorFlow does."
+        pad = nn.ZeroPad2d((0, 1, 0, 1)) if n == 2 * D_FILTERS else nn.Identity()
+        return pad, down(n, 2 * n), nn.BatchNorm2d(2 * n), nn.LeakyReLU(HP.alpha)
+
+    wide = 2 * G_FILTERS
     project = first(nn.Linear(Z, 49 * wide, bias=False)), nn.Unflatten(1, (wide, 7, 7))
-    enlarge = nn.BatchNorm2d(wide), nn.ReLU(), up(wide, FILTERS), nn.BatchNorm2d(FILTERS), nn.ReLU()
-    shrink = down(1, FILTERS, bias=True), nn.LeakyReLU(ALPHA), down(FILTERS, wide), nn.BatchNorm2d(wide)
-    judge = nn.LeakyReLU(ALPHA), nn.Flatten(), first(nn.Linear(49 * wide, 1))
-    generator = nn.Sequential(*project, *enlarge, up(FILTERS, 1, bias=True), nn.Tanh())
+    enlarge = nn.BatchNorm2d(wide), nn.ReLU(), up(wide, G_FILTERS), nn.BatchNorm2d(G_FILTERS), nn.ReLU()
+    shrink = down(1, D_FILTERS, bias=True), nn.LeakyReLU(HP.alpha), *judged(D_FILTERS), *judged(2 * D_FILTERS)
+    dense = nn.Flatten(), first(nn.Linear(64 * D_FILTERS, 8 * D_FILTERS)), nn.LeakyReLU(HP.alpha)
+    judge = *dense, first(nn.Linear(8 * D_FILTERS, 1))
+    generator = nn.Sequential(*project, *enlarge, up(G_FILTERS, 1, bias=True), nn.Tanh())
     return generator, nn.Sequential(*shrink, *judge)
 
 
@@ -68,9 +75,10 @@ def _torch(images, layout):
     from torch import nn
 
     g, d = (network.to(memory_format=layout) for network in _torch_networks())
-    adams = [torch.optim.Adam(net.parameters(), RATE, BETAS, eps=1e-8, fused=True) for net in (d, g)]
+    settings = dict(lr=HP.learning_rate, betas=(HP.beta_1, 0.999), eps=1e-8, fused=True)
+    adams = [torch.optim.Adam(net.parameters(), **settings) for net in (d, g)]
     cross_entropy = nn.functional.binary_cross_entropy_with_logits
-    real_label, one, zero = (torch.full((BATCH, 1), label) for label in (1 - SMOOTH, 1.0, 0.0))
+    real_label, one, zero = (torch.full((BATCH, 1), label) for label in (1 - HP.smooth, 1.0, 0.0))
 
     def update(real, z):
         fake = g(z)
@@ -82,7 +90,7 @@ def _torch(images, layout):
         cross_entropy(d(fake), one).backward()
         adams[1].step()
 
-    yield from torch_epochs(images.transpose(0, 3, 1, 2), update)
+    yield from torch_epochs(images.transpose(0, 3, 1, 2), update, BATCH, Z)
 
 
 def torch_channels_first(images):
@@ -112,11 +120,13 @@ def products():
         return [(x, kernel), *([(x.T, y)] if learns else []), *([(y, kernel.T)] if back else [])]
 
     def judge(images, learns, pixels):
-        first = layer(images * 196, 16, FILTERS, learns, back=pixels)
-        return first + layer(images * 49, 16 * FILTERS, 2 * FILTERS, learns)
+        first = layer(images * 196, 16, D_FILTERS, learns, back=pixels)
+        second = layer(images * 49, 16 * D_FILTERS, 2 * D_FILTERS, learns)
+        third = layer(images * 16, 32 * D_FILTERS, 4 * D_FILTERS, learns)
+        return first + second + third + layer(images, 64 * D_FILTERS, 8 * D_FILTERS, learns)
 
-    enlarge = layer(BATCH * 49, 2 * FILTERS, 16 * FILTERS) + layer(BATCH * 196, FILTERS, 16)
-    generator = layer(BATCH, Z, 49 * 2 * FILTERS, back=False) + enlarge
+    enlarge = layer(BATCH * 49, 2 * G_FILTERS, 16 * G_FILTERS) + layer(BATCH * 196, G_FILTERS, 16)
+    generator = layer(BATCH, Z, 49 * 2 * G_FILTERS, back=False) + enlarge
     return generator + judge(2 * BATCH, learns=True, pixels=False) + judge(BATCH, learns=False, pixels=True)
 
 

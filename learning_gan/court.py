@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ARCHITECTURES', 'LOSSES', 'EPOCHS', 'BENCHES', 'DENSE', 'VARIANTS', 'SCORES', 'FAILED', 'altered_mlp',
-           'altered_dcgan', 'Joined', 'TwoSteps', 'Variant', 'trained', 'score_of', 'hear', 'hear_named', 'differences',
-           'smallest_seen', 'holm', 'judge']
+           'altered_dcgan', 'nearsighted', 'label_beside', 'Joined', 'TwoSteps', 'Variant', 'trained', 'score_of',
+           'hear', 'hear_named', 'differences', 'smallest_seen', 'holm', 'judge']
 
 # %% ../nbs/918_court.ipynb #c1c71075
 import math
@@ -18,8 +18,9 @@ from functools import partial
 import numpy as np
 
 from .backend import keras, tf, without_retracing_warnings
+from .conditional import conditional
 from .data import Dataset, load_mnist
-from .dcgan import dcgan, normal
+from .dcgan import conv_features, dcgan, normal
 from .discriminator import logits_of
 from .generator import split_seed
 from .inputs import model_inputs
@@ -97,6 +98,35 @@ def altered_dcgan(
     return tuple(network if kept else _without_norm(network) for network, kept in zip(networks, norm))
 
 
+def nearsighted(
+    hp: HyperParameters,
+    image_shape: tuple[int, int, int],  # (height, width, channels); both sides multiples of 4
+    seed: int | None = None,  # of the first weights; None draws new ones each time
+) -> tuple[keras.Model, keras.Model]:  # (generator, discriminator); raises `ValueError` for another size
+    "DCGAN's two networks, but the discriminator goes straight from its second convolution to the logit."
+    generator, discriminator = dcgan(hp, image_shape, seed)
+    h = keras.layers.Flatten(name="flat")(discriminator.get_layer("leaky_2").output)
+    logits = keras.layers.Dense(1, kernel_initializer=normal(seed), name="logits")(h)
+    return generator, keras.Model(discriminator.inputs, logits, name="discriminator")
+
+
+def label_beside(
+    hp: HyperParameters,  # `classes` kinds of label
+    image_shape: tuple[int, int, int],  # (height, width, channels); both sides multiples of 4
+    seed: int | None = None,  # of the first weights; None draws new ones each time
+) -> tuple[keras.Model, keras.Model]:  # (generator, discriminator); raises `ValueError` for another size
+    "The generator of `conditional`, and a discriminator that is shown the one-hot label as channels of the image."
+    generator, _ = conditional(hp, image_shape, seed)
+    x, label = keras.Input(image_shape, name="input_real"), keras.Input((hp.classes,), name="label")
+    (height, width, _), (features_seed, logit_seed) = image_shape, split_seed(seed, 2)
+    everywhere = keras.layers.RepeatVector(height * width, name="repeated")(label)
+    channels = keras.layers.Reshape((height, width, hp.classes), name="channels")(everywhere)
+    told = keras.layers.Concatenate(name="told_image")([x, channels])
+    h = conv_features(told, hp.d_hidden_size, hp.alpha, features_seed)
+    logits = keras.layers.Dense(1, kernel_initializer=normal(logit_seed), name="logits")(h)
+    return generator, keras.Model([x, label], logits, name="discriminator")
+
+
 _ALTERED = {
     "no_g_hidden": dict(hidden=(False, True)),
     "no_d_hidden": dict(hidden=(True, False)),
@@ -112,6 +142,7 @@ _ALTERED = {
 _NORM = {"dcgan_no_norm": (False, False), "dcgan_norm_g": (True, False), "dcgan_norm_d": (False, True)}
 ARCHITECTURES |= {name: partial(altered_mlp, **change) for name, change in _ALTERED.items()}
 ARCHITECTURES |= {name: partial(altered_dcgan, norm=norm) for name, norm in _NORM.items()}
+ARCHITECTURES |= {"nearsighted": nearsighted, "label_beside": label_beside}
 
 # %% ../nbs/918_court.ipynb #1b7fdd2a
 def _clipped(logits, label):
@@ -173,7 +204,7 @@ class TwoSteps(keras.callbacks.Callback):
 # %% ../nbs/918_court.ipynb #ad7bd20a
 EPOCHS = 30
 BENCHES = {name: recipe(name, epochs=EPOCHS) for name in ("post", "steady")}
-BENCHES |= {"dcgan": recipe("dcgan", epochs=6)}
+BENCHES |= {name: recipe(name, epochs=3) for name in ("dcgan", "digits")}
 BENCHES |= {f"{name}_100": recipe(name, epochs=100) for name in ("post", "steady")}
 DENSE = ("post", "steady")
 _LONG = (*DENSE, "post_100")
@@ -224,7 +255,9 @@ VARIANTS = {
     "dcgan_norm_g": Variant("batch normalisation", _network_of("dcgan_norm_g"), benches=("dcgan",)),
     "dcgan_norm_d": Variant("batch normalisation", _network_of("dcgan_norm_d"), benches=("dcgan",)),
     "dcgan_norm_joined": Variant("batch normalisation", meddle=Joined, benches=("dcgan",)),
-    "perceptron": Variant("CNN", vars(recipe("steady", epochs=6)), benches=("dcgan",)),
+    "nearsighted": Variant("CNN", _network_of("nearsighted"), benches=("dcgan",)),
+    "label_beside": Variant("labels", _network_of("label_beside"), benches=("digits",)),
+    "perceptron": Variant("CNN", vars(recipe("steady", epochs=3)), benches=("dcgan",)),
     "beta_1_0": Variant("beta_1", dict(beta_1=0.0)),
     "beta_1_0.5": Variant("beta_1", dict(beta_1=0.5), benches=("post", "post_100")),
     "beta_1_0.9": Variant("beta_1", dict(beta_1=0.9), benches=("steady",)),
@@ -255,7 +288,9 @@ def trained(
 ) -> GAN:  # raises `TrainingDiverged`
     "Train a variant, without a run folder."
     hp = HyperParameters(**vars(hp) | variant.changes | changes)
-    gan, minibatches = build_gan(hp, seed, data.image_shape), Minibatches(data.train.images, hp, seed)
+    gan = build_gan(hp, seed, data.image_shape)
+    labels = data.train.labels if gan.classes else None
+    minibatches = Minibatches(data.train.images, hp, seed, labels)
     stop = StopWhenDiverged(minibatches.per_epoch, block_size=50)
     meddling = [variant.meddle()] if variant.meddle else []
     with without_retracing_warnings():

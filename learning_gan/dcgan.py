@@ -53,20 +53,21 @@ def conv_generator(
 
 # %% ../nbs/30_dcgan.ipynb #dc70eceb
 def conv_features(
-    x,  # Keras input [batch, height, width, channels], images in [-1, 1]
-    filters: int,  # of the first layer; the second has twice as many
+    h,  # Keras tensor [batch, height, width, channels], images in [-1, 1]
+    filters: int,  # of the first layer; the next two have twice and four times as many
     alpha: float,  # slope of Leaky ReLU for negative values
     seed: int | None,  # of the first weights
-):  # Keras tensor [batch, n]
-    "What a discriminator sees in an image: half its size, and half again, flattened."
-    seeds = split_seed(seed, 2)
-    half = dict(kernel_size=4, strides=2, padding="same")
-    down, leaky = keras.layers.Conv2D, keras.layers.LeakyReLU
-    h = down(filters, **half, kernel_initializer=normal(seeds[0]), name="down_1")(x)
-    h = leaky(negative_slope=alpha, name="leaky_1")(h)
-    h = down(2 * filters, **half, use_bias=False, kernel_initializer=normal(seeds[1]), name="down_2")(h)
-    h = keras.layers.BatchNormalization(name="norm")(h)
-    return keras.layers.Flatten(name="flat")(leaky(negative_slope=alpha, name="leaky_2")(h))
+):  # Keras tensor [batch, 8 * filters]
+    "What a discriminator sees in an image: three convolutions, each of which halves it, and a dense layer over all."
+    *seeds, dense_seed = split_seed(seed, 4)
+    for i, layer_seed in enumerate(seeds):
+        half = dict(kernel_size=4, strides=2, padding="same", kernel_initializer=normal(layer_seed))
+        h = keras.layers.Conv2D(2**i * filters, **half, use_bias=i == 0, name=f"down_{i + 1}")(h)
+        h = keras.layers.BatchNormalization(name=f"norm_{i + 1}")(h) if i else h
+        h = keras.layers.LeakyReLU(negative_slope=alpha, name=f"leaky_{i + 1}")(h)
+    h = keras.layers.Flatten(name="flat")(h)
+    h = keras.layers.Dense(8 * filters, kernel_initializer=normal(dense_seed), name="dense")(h)
+    return keras.layers.LeakyReLU(negative_slope=alpha, name="leaky_4")(h)
 
 # %% ../nbs/30_dcgan.ipynb #aa0eaa3c
 def dcgan(

@@ -109,9 +109,8 @@ class HyperParameters:
 
 # %% ../nbs/14_hyperparameters.ipynb #1443000f
 _STEADY = dict(beta_1=0.5, average=0.999, epochs=20)
-_DCGAN = dict(
-    g_hidden_size=32, d_hidden_size=32, alpha=0.2, learning_rate=5e-4, beta_1=0.5, average=0.999, epochs=12
-)
+_DCGAN = dict(z_size=7, g_hidden_size=64, d_hidden_size=24, alpha=0.2, batch_size=50)
+_DCGAN |= dict(learning_rate=8e-4, decay=0.5, beta_1=0.5, average=0.999, epochs=8)
 RECIPES = Registry(
     "recipe",
     post={},
