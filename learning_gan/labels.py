@@ -6,11 +6,10 @@
 __all__ = ['classes_of', 'with_labels', 'check_labels', 'labels_in_turn']
 
 # %% ../nbs/913_labels.ipynb #8b441fec
-from numbers import Integral
-
 import numpy as np
 
 from .backend import keras, tf
+from .recipe import check_number
 
 # %% ../nbs/913_labels.ipynb #9b8d0ee5
 def classes_of(
@@ -62,6 +61,4 @@ def labels_in_turn(
         return np.arange(n, dtype=np.int32) % max(classes, 1)
     if not classes:
         raise ValueError("this generator is not told what to draw: train one with --recipe digits")
-    if isinstance(digit, bool) or not isinstance(digit, Integral) or not 0 <= digit < classes:
-        raise ValueError(f"digit must be a whole number from 0 to {classes - 1}, not {digit!r}")
-    return np.full(n, digit, np.int32)
+    return np.full(n, check_number("digit", digit, 0, classes - 1, whole=True), np.int32)

@@ -38,7 +38,7 @@ def check_number(
     right_kind = isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
     if not right_kind or not low <= value <= high:  # NaN is not between anything
         kind = "whole number" if whole else "number"
-        raise ValueError(f"{name} must be a {kind} from {low} to {high}, not {value!r}")
+        raise ValueError(f"{name} must be a {kind} from {low:,} to {high:,}, not {value!r}")
     return int(value) if whole else float(value)
 
 # %% ../nbs/14_hyperparameters.ipynb #3a7c140f

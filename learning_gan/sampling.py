@@ -7,7 +7,6 @@ __all__ = ['LOT', 'MOST_SAMPLES', 'load_network', 'load_generator', 'sample', 'l
 
 # %% ../nbs/19_sampling.ipynb #16c4dbc0
 import os
-from numbers import Integral
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from .checkpoints import load_checkpoint, size_of
 from .inputs import SAMPLE, latents
 from .labels import classes_of, labels_in_turn, with_labels
 from .network import build_networks
-from .recipe import HyperParameters, check_seed
+from .recipe import HyperParameters, check_number, check_seed
 from .runs import RunError, read_config
 
 # %% ../nbs/19_sampling.ipynb #d4a1b702
@@ -62,12 +61,6 @@ def load_generator(
 LOT = 1_000  # images made at once
 MOST_SAMPLES = 1_000_000  # images in one call, 3.1 GB
 
-
-def _check_count(name, value, least, most):
-    "Refuse what is not a whole number within limits."
-    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= most:
-        raise ValueError(f"{name} must be a whole number from {least:,} to {most:,}, not {value!r}")
-
 # %% ../nbs/19_sampling.ipynb #bf8b57ea
 def sample(
     generator: keras.Model,  # from z [batch, z_size] to images, as from `load_generator`
@@ -76,7 +69,7 @@ def sample(
     digit: int | None = None,  # which one, of a generator that is told; None: each in turn
 ) -> np.ndarray:  # float32 [n, …] in [-1, 1]; raises `ValueError` for an n, a seed or a digit out of range
     "New images from z ~ U(-1, 1); the first images of a seed are the same, however many are drawn."
-    _check_count("n", n, 1, MOST_SAMPLES)
+    check_number("n", n, 1, MOST_SAMPLES, whole=True)
     seed, classes = check_seed(seed), classes_of(generator)
     labels = labels_in_turn(LOT * -(-n // LOT), classes, digit)
     images = np.empty((n, *generator.output_shape[1:]), np.float32)
@@ -121,7 +114,7 @@ def latent_path(
     straight: bool = False,  # a straight line, which leaves the places where z usually is
 ) -> np.ndarray:  # float32 [steps, z_size], or [paths, steps, z_size]; raises `ValueError`
     "Latents on the way from one z to another, by default through latents that are all as likely as the ends."
-    _check_count("steps", steps, 2, MOST_SAMPLES)
+    check_number("steps", steps, 2, MOST_SAMPLES, whole=True)
     a, b = _check_ends(np.asarray(z_from, np.float64), np.asarray(z_to, np.float64))
     a, b, t = a[..., None, :], b[..., None, :], np.linspace(0, 1, steps)[:, None]
     if straight:

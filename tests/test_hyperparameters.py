@@ -112,7 +112,7 @@ def test_what_is_not_is_refused_by_name_and_limits(pair):
     name, value = pair
     with pytest.raises(ValueError, match=f"^{name} must be a (whole )?number from ") as caught:
         HyperParameters(**{name: value})
-    assert str(LIMITS[name][0]) in str(caught.value) and str(LIMITS[name][1]) in str(caught.value)
+    assert all(f"{limit:,}" in str(caught.value) for limit in LIMITS[name])
 
 
 @STEADY
