@@ -109,15 +109,15 @@ class HyperParameters:
 
 # %% ../nbs/14_hyperparameters.ipynb #1443000f
 _STEADY = dict(beta_1=0.5, average=0.999, epochs=20)
-_DCGAN = dict(z_size=7, g_hidden_size=64, d_hidden_size=24, alpha=0.2, batch_size=50)
+_DCGAN = dict(g_hidden_size=64, d_hidden_size=24, alpha=0.2, batch_size=50)
 _DCGAN |= dict(learning_rate=8e-4, decay=0.5, beta_1=0.5, average=0.999)
 RECIPES = Registry(
     "recipe",
     post={},
     steady=_STEADY,
     tuned=_STEADY | dict(z_size=10, loss="saturating"),
-    dcgan=dict(architecture="dcgan", epochs=12, **_DCGAN),
-    digits=dict(architecture="conditional", epochs=8, **_DCGAN),
+    dcgan=dict(architecture="dcgan", z_size=7, epochs=12, **_DCGAN),
+    digits=dict(architecture="conditional", z_size=20, epochs=8, **_DCGAN),
 )  # what differs from the post's, by name
 
 
