@@ -68,7 +68,7 @@ def card_page() -> str:
            {COLORS["real"]}) 1; }}
     h1 {{ font-size: 64px; margin: 0 0 8px; display: flex; align-items: center; gap: 24px; }}
     p {{ font-size: 30px; margin: 0 0 30px; color: #c8ced6; }} img.mark {{ width: 72px; }}
-    div {{ height: 294px; overflow: hidden; }} img.results {{ width: 1072px; }}
+    div {{ height: 330px; overflow: hidden; }} img.results {{ width: 1072px; }}
     </style><h1><img class="mark" src="data:image/svg+xml;base64,{mark}">GAN 배우기 · Learning GAN</h1>
     <p>잡음에서 숫자까지, 노트북으로 · From noise to digits, in notebooks</p>
     <div><img class="results" src="{results()}"></div>"""
