@@ -175,9 +175,8 @@ def test_hooks_run_the_tools_of_this_environment(root):
 
 
 @notebook_cases()
-def test_plumbing_is_folded_in_jupyter(root, path, monkeypatch):
+def test_plumbing_is_folded_in_jupyter(path):
     "The first screen in JupyterLab is the chapter's title and words, not its imports."
-    monkeypatch.syspath_prepend(os.fspath(root / "tools"))
     from execute_notebooks import is_plumbing
 
     open_cells = [

@@ -4,7 +4,6 @@ import ast
 import json
 import os
 import re
-import sys
 from collections import defaultdict
 from functools import cache
 from html.parser import HTMLParser
@@ -254,7 +253,6 @@ def test_both_builders_read_the_same(site, path):
 
 def test_finishing_knows_quartos_markup():
     "The places that hold both languages, and the title block, as Quarto writes them."
-    sys.path.insert(0, os.fspath(ROOT / "tools"))
     import finish_site
 
     both = finish_site.both_languages("손실", "Loss")
