@@ -7,7 +7,7 @@ __all__ = ['conditional']
 
 # %% ../nbs/31_conditional.ipynb #2fe3e87e
 from .backend import keras
-from .dcgan import conv_features, conv_generator, normal
+from .dcgan import conv_features, conv_generator, one_logit
 from .generator import split_seed
 from .recipe import HyperParameters
 
@@ -17,17 +17,16 @@ def conditional(
     image_shape: tuple[int, int, int],  # (height, width, channels); both sides multiples of 4
     seed: int | None = None,  # of the first weights; None draws new ones each time
 ) -> tuple[keras.Model, keras.Model]:  # (generator, discriminator); raises `ValueError` for another size
-    "DCGAN's two networks, both told the label (Mirza and Osindero 2014; D as in Miyato and Koyama 2018, eq. 3)."
-    g_seed, features_seed, logit_seed, label_seed = split_seed(seed, 4)
+    "DCGAN's two networks, both told the label (Mirza and Osindero 2014; beside the image as in Radford et al.'s code)."
+    g_seed, features_seed, logit_seed = split_seed(seed, 3)
     z, x = keras.Input((hp.z_size,), name="input_z"), keras.Input(image_shape, name="input_real")
-    label = keras.Input((hp.classes,), name="label")
-    h = conv_features(x, hp.d_hidden_size, hp.alpha, features_seed)
-    realism = keras.layers.Dense(1, kernel_initializer=normal(logit_seed), name="realism")(h)
-    embedded = dict(use_bias=False, kernel_initializer=normal(label_seed), name="embedded_label")
-    match = keras.layers.Dot(axes=1, name="match")([h, keras.layers.Dense(h.shape[1], **embedded)(label)])
-    logits = keras.layers.Add(name="logits")([realism, match])
-    told = keras.layers.Concatenate(name="told")([z, label])
+    label, (height, width, _) = keras.Input((hp.classes,), name="label"), image_shape
+    told_z = keras.layers.Concatenate(name="told_z")([z, label])
+    everywhere = keras.layers.RepeatVector(height * width, name="everywhere")(label)
+    planes = keras.layers.Reshape((height, width, hp.classes), name="planes")(everywhere)
+    told_image = keras.layers.Concatenate(name="told_image")([x, planes])
+    seen = conv_features(told_image, hp.d_hidden_size, hp.alpha, features_seed)
     return (
-        conv_generator([z, label], told, image_shape, hp.g_hidden_size, g_seed),
-        keras.Model([x, label], logits, name="discriminator"),
+        conv_generator([z, label], told_z, image_shape, hp.g_hidden_size, g_seed),
+        one_logit([x, label], seen, logit_seed),
     )

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ARCHITECTURES', 'LOSSES', 'EPOCHS', 'BENCHES', 'DENSE', 'VARIANTS', 'SCORES', 'FAILED', 'altered_mlp', 'nearsighted',
-           'altered_dcgan', 'label_beside', 'Joined', 'TwoSteps', 'Variant', 'trained', 'score_of', 'hear',
+           'altered_dcgan', 'inner_product', 'Joined', 'TwoSteps', 'Variant', 'trained', 'score_of', 'hear',
            'hear_named', 'differences', 'smallest_seen', 'holm', 'judge']
 
 # %% ../nbs/918_court.ipynb #c1c71075
@@ -20,7 +20,7 @@ import numpy as np
 from .backend import keras, tf, without_retracing_warnings
 from .conditional import conditional
 from .data import Dataset, load_mnist
-from .dcgan import conv_features, dcgan, normal
+from .dcgan import conv_features, dcgan, normal, one_logit
 from .discriminator import logits_of
 from .generator import split_seed
 from .inputs import model_inputs
@@ -95,9 +95,8 @@ def nearsighted(
     "DCGAN's two networks, but the discriminator goes straight from its second convolution to the logit."
     generator, discriminator = dcgan(hp, image_shape, seed)
     *_, logit_seed = split_seed(seed, 3)
-    h = keras.layers.Flatten(name="flat")(discriminator.get_layer("leaky_2").output)
-    logits = keras.layers.Dense(1, kernel_initializer=normal(logit_seed), name="logits")(h)
-    return generator, keras.Model(discriminator.inputs, logits, name="discriminator")
+    seen = keras.layers.Flatten(name="flat")(discriminator.get_layer("leaky_2").output)
+    return generator, one_logit(discriminator.inputs, seen, logit_seed)
 
 
 def altered_dcgan(
@@ -111,21 +110,24 @@ def altered_dcgan(
     return tuple(network if kept else _without_norm(network) for network, kept in zip(networks, norm))
 
 
-def label_beside(
+def inner_product(
     hp: HyperParameters,  # `classes` kinds of label
     image_shape: tuple[int, int, int],  # (height, width, channels); both sides multiples of 4
     seed: int | None = None,  # of the first weights; None draws new ones each time
 ) -> tuple[keras.Model, keras.Model]:  # (generator, discriminator); raises `ValueError` for another size
-    "The generator of `conditional`, and a discriminator that is shown the one-hot label as channels of the image."
+    "The generator of `conditional`, and a projection discriminator (Miyato and Koyama 2018, eq. 3)."
     generator, _ = conditional(hp, image_shape, seed)
+    _, features_seed, logit_seed, label_seed = split_seed(seed, 4)
     x, label = keras.Input(image_shape, name="input_real"), keras.Input((hp.classes,), name="label")
-    (height, width, _), (features_seed, logit_seed) = image_shape, split_seed(seed, 2)
-    everywhere = keras.layers.RepeatVector(height * width, name="repeated")(label)
-    channels = keras.layers.Reshape((height, width, hp.classes), name="channels")(everywhere)
-    told = keras.layers.Concatenate(name="told_image")([x, channels])
-    h = conv_features(told, hp.d_hidden_size, hp.alpha, features_seed)
-    logits = keras.layers.Dense(1, kernel_initializer=normal(logit_seed), name="logits")(h)
-    return generator, keras.Model([x, label], logits, name="discriminator")
+    seen = conv_features(x, hp.d_hidden_size, hp.alpha, features_seed)
+    embedded = dict(use_bias=False, kernel_initializer=normal(label_seed), name="embedded_label")
+    match = keras.layers.Dot(axes=1, name="match")(
+        [seen, keras.layers.Dense(seen.shape[1], **embedded)(label)]
+    )
+    realism = one_logit(x, seen, logit_seed).output
+    return generator, keras.Model(
+        [x, label], keras.layers.Add(name="sum")([realism, match]), name="discriminator"
+    )
 
 
 _ALTERED = {
@@ -143,7 +145,7 @@ _ALTERED = {
 _NORM = {"dcgan_no_norm": (False, False), "dcgan_norm_g": (True, False), "dcgan_norm_d": (False, True)}
 ARCHITECTURES |= {name: partial(altered_mlp, **change) for name, change in _ALTERED.items()}
 ARCHITECTURES |= {name: partial(altered_dcgan, norm=norm) for name, norm in _NORM.items()}
-ARCHITECTURES |= {"nearsighted": nearsighted, "label_beside": label_beside}
+ARCHITECTURES |= {"nearsighted": nearsighted, "inner_product": inner_product}
 
 # %% ../nbs/918_court.ipynb #1b7fdd2a
 def _clipped(logits, label):
@@ -258,7 +260,7 @@ VARIANTS = {
     "dcgan_norm_g": Variant("batch normalisation", _network_of("dcgan_norm_g"), benches=("nearsighted",)),
     "dcgan_norm_d": Variant("batch normalisation", _network_of("dcgan_norm_d"), benches=("nearsighted",)),
     "dcgan_norm_joined": Variant("batch normalisation", meddle=Joined, benches=("nearsighted",)),
-    "label_beside": Variant("labels", _network_of("label_beside"), benches=("digits",)),
+    "inner_product": Variant("labels", _network_of("inner_product"), benches=("digits",)),
     "perceptron": Variant("CNN", vars(recipe("steady", epochs=6)), benches=("nearsighted",)),
     "beta_1_0": Variant("beta_1", dict(beta_1=0.0)),
     "beta_1_0.5": Variant("beta_1", dict(beta_1=0.5), benches=("post", "post_100")),

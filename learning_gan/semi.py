@@ -22,7 +22,7 @@ from .data import Dataset, Images, to_unit_range
 from .files import atomic_path
 from .generator import dense, split_seed
 from .network import build_networks
-from .optimizers import rate_of
+from .optimizers import FusedAdam, rate_of
 from .recipe import HyperParameters, check_seed
 from .sampling import load_network
 from .training import GAN, train
@@ -183,8 +183,10 @@ RECIPE = dict(
     d_hidden_size=1000,
     smooth=0.0,
     learning_rate=0.003,
+    decay=0.3,
     beta_1=0.5,
-    epochs=100,
+    batch_size=200,
+    epochs=300,
 )
 
 # %% ../nbs/34_hundred_labels.ipynb #e49e6cf7
@@ -204,6 +206,17 @@ class SemiGAN(GAN):
         rows = (first + tf.range(n)) % len(self.labelled[1])
         return [tf.gather(part, rows) for part in self.labelled]
 
+    def update(self, real_images, z):
+        "One update: a step of the discriminator on the first half of the images, then one of the generator on the second."
+        (first, second), (z_1, z_2) = tf.split(real_images, 2), tf.split(z, 2)
+        d_loss = self.update_discriminator(first, self.fakes(z_1, training=True))
+        with tf.GradientTape() as tape:
+            g_loss = self.g_loss(self.fakes(z_2, training=True), second)
+            scaled = self.scaled(g_loss, self.g_optimizer)
+        variables = self.generator.trainable_variables
+        self.g_optimizer.apply(tape.gradient(scaled, variables), variables)
+        return d_loss, g_loss
+
     def d_loss(self, real_images, fake_images, training=True):
         "Cross entropy of the labelled images, and half of the usual loss."
         images, labels = self.labelled_batch(tf.shape(real_images)[0])
@@ -215,9 +228,10 @@ class SemiGAN(GAN):
 
     def g_loss(self, fake_images, real_images, training=True):
         "How far the mean features of fake and real images are from each other."
-        seen = tf.concat([real_images, fake_images], axis=0)
-        features = tf.split(self.discriminator(seen, training=training)[0], 2)
-        real, fake = (tf.reduce_mean(part, axis=0) for part in features)
+        images = real_images, fake_images
+        real, fake = (
+            tf.reduce_mean(self.discriminator(part, training=training)[0], axis=0) for part in images
+        )
         return tf.reduce_mean(tf.square(real - fake))
 
     def compiles_well(self):
@@ -276,10 +290,12 @@ def build_semi(
     seed: int,
     image_shape: tuple[int, int, int],
 ) -> SemiGAN:  # compiled
-    "The GAN that learns with a few labels, untrained."
+    "The GAN that learns with a few labels, untrained. Raises `ValueError` for an odd batch_size."
+    if hp.batch_size % 2:
+        raise ValueError(f"batch_size must be even, a half for each network, not {hp.batch_size}")
     with own_settings():
         gan = SemiGAN(*build_networks(hp, seed, image_shape), seed=seed)
-        adam = partial(keras.optimizers.Adam, rate_of(hp), hp.beta_1, epsilon=EPSILON)
+        adam = partial(FusedAdam, rate_of(hp), hp.beta_1, epsilon=EPSILON)
         d_optimizer = adam(use_ema=True, ema_momentum=AVERAGE)
         gan.compile(d_optimizer, adam(), smooth=hp.smooth, loss=hp.loss)
         gan.show(labelled)
@@ -347,7 +363,7 @@ def train_alone(
         for units, layer_seed in zip(WIDTHS, split_seed(seed, len(WIDTHS)), strict=True):
             h = dense(units, layer_seed, activation="relu")(h)
         network = keras.Model(x, dense(classes, seed)(h))
-    adam = keras.optimizers.Adam(RECIPE["learning_rate"], beta_1=0.5, use_ema=True, ema_momentum=0.99)
+    adam = FusedAdam(RECIPE["learning_rate"], beta_1=0.5, use_ema=True, ema_momentum=0.99)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile(adam, loss, jit_compile=False)
     batch = tf.constant(images), tf.constant(labelled.labels[rows], tf.int32)
