@@ -121,13 +121,10 @@ def inner_product(
     x, label = keras.Input(image_shape, name="input_real"), keras.Input((hp.classes,), name="label")
     seen = conv_features(x, hp.d_hidden_size, hp.alpha, features_seed)
     embedded = dict(use_bias=False, kernel_initializer=normal(label_seed), name="embedded_label")
-    match = keras.layers.Dot(axes=1, name="match")(
-        [seen, keras.layers.Dense(seen.shape[1], **embedded)(label)]
-    )
-    realism = one_logit(x, seen, logit_seed).output
-    return generator, keras.Model(
-        [x, label], keras.layers.Add(name="sum")([realism, match]), name="discriminator"
-    )
+    vector = keras.layers.Dense(seen.shape[1], **embedded)(label)
+    match = keras.layers.Dot(axes=1, name="match")([seen, vector])
+    logits = keras.layers.Add(name="sum")([one_logit(x, seen, logit_seed).output, match])
+    return generator, keras.Model([x, label], logits, name="discriminator")
 
 
 _ALTERED = {

@@ -49,6 +49,22 @@ def score_seed(hp: dict, seed: int, n: int) -> dict:
     return score
 
 
+def jobs_of(
+    results: dict, names: list[str], seeds: list[int] | None, epochs: int | None, n: int, ruler: dict
+) -> list[tuple[str, Job]]:
+    "What is still to be trained, by recipe. One that has changed since starts anew in `results`."
+    jobs = []
+    for name in names:
+        hp = recipe(name, **({"epochs": epochs} if epochs else {}))
+        if name not in results or HyperParameters(**results[name]["recipe"]) != hp:
+            results[name] = {"recipe": asdict(hp), "runs": []}
+        missing = set(seeds or range(SEEDS[name])) - {run["seed"] for run in results[name]["runs"]}
+        for seed in sorted(missing):
+            told = {"hp": asdict(hp), "seed": seed, "n": n}
+            jobs.append((name, Job(f"{name}-{seed}.json", score_seed, told, ruler)))
+    return jobs
+
+
 def summary(hp: dict, runs: list[dict]) -> dict:
     "A recipe, its score for each seed, and the means."
     runs = sorted(runs, key=lambda run: run["seed"])
@@ -81,15 +97,8 @@ def main() -> None:
         "threads": 1,
     }
     earlier = earlier_study(out, **how)
-    results, jobs = dict(earlier.get("recipes", {})), []
-    for name in args.recipes:
-        hp = recipe(name, **({"epochs": args.epochs} if args.epochs else {}))
-        if name not in results or HyperParameters(**results[name]["recipe"]) != hp:
-            results[name] = {"recipe": asdict(hp), "runs": []}
-        missing = set(args.seeds or range(SEEDS[name])) - {run["seed"] for run in results[name]["runs"]}
-        for seed in sorted(missing):
-            told = {"hp": asdict(hp), "seed": seed, "n": args.n}
-            jobs.append((name, Job(f"{name}-{seed}.json", score_seed, told, ruler)))
+    results = dict(earlier.get("recipes", {}))
+    jobs = jobs_of(results, args.recipes, args.seeds, args.epochs, args.n, ruler)
     if args.so_far:
         jobs = [(name, job) for name, job in jobs if is_done(job, args.runs)]
     found = run_jobs([job for _, job in jobs], args.runs, args.workers)
