@@ -72,6 +72,16 @@ def test_killed_it_goes_on_to_the_same_bits(finished, tmp_path):
 
 
 @pytest.mark.slow
+def test_two_processes_at_full_width_give_the_same_bits(tmp_path):
+    "Small networks do not show what large arrays do."
+    wide = SCRIPT.replace(str(SMALL), str(dict(epochs=1)))
+    for name in ("one", "other"):
+        subprocess.run([sys.executable, "-c", wide, tmp_path / name], check=True, timeout=300)
+    one, other = (tmp_path / name / "checkpoints/epoch_00001.npz" for name in ("one", "other"))
+    assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.mark.slow
 def test_the_result_is_that_of_the_averaged_weights_on_the_test_images(finished, data):
     result = json.loads((finished / "result.json").read_text())
     wrong = predicted(load_classifier(finished), data.test.images) != data.test.labels
