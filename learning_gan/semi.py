@@ -224,7 +224,7 @@ class SemiGAN(GAN):
         return tf.reduce_mean(tf.square(real - fake))
 
     def compiles_well(self):
-        "No: on a CPU, XLA draws the noise more slowly."
+        "No: measured on a CPU, an update took longer by XLA."
         return False
 
     def classifier(self):
