@@ -10,6 +10,7 @@ each epoch, for the curve, and nothing is chosen by it: what counts is the end.
 import argparse
 import csv
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -29,23 +30,27 @@ SHOWN = 32  # images of the generator that the chapter shows
 
 
 class Curve(keras.callbacks.Callback):
-    "Writes the errors on the test images down after each epoch."
+    "Writes down after each epoch how many test images are wrong, and the seconds that it took."
 
     def __init__(self, path, test):
         super().__init__()
         self.path, self.test = path, test
 
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.monotonic()
+
     def on_epoch_end(self, epoch, logs=None):
         wrong = predicted(self.model.classifier(), self.test.images) != self.test.labels
         with self.path.open("a", newline="") as file:
-            csv.writer(file).writerow([epoch + 1, wrong.sum()])
+            csv.writer(file).writerow([epoch + 1, wrong.sum(), time.monotonic() - self.start])
 
 
-def curve_of(path: Path) -> list[int]:
-    "Errors by epoch; where an epoch was done twice, the later one counts."
+def curve_of(path: Path) -> dict:
+    "Errors by epoch, and the seconds of all; where an epoch was done twice, the later one counts."
     with path.open(newline="") as file:
-        by_epoch = {int(epoch): int(errors) for epoch, errors in csv.reader(file)}
-    return [by_epoch[epoch] for epoch in sorted(by_epoch)]
+        by_epoch = {int(epoch): values for epoch, *values in csv.reader(file)}
+    errors, seconds = zip(*(by_epoch[epoch] for epoch in sorted(by_epoch)), strict=True)
+    return {"curve": [*map(int, errors)], "seconds": sum(map(float, seconds))}
 
 
 def with_generator(run: str, labels: int, seed: int, recipe: dict) -> dict:
@@ -53,7 +58,7 @@ def with_generator(run: str, labels: int, seed: int, recipe: dict) -> dict:
     data, curve = load_mnist("mnist"), Path(f"{run}.csv")
     hp, told = HyperParameters(**recipe), [Curve(curve, data.test)]
     result = train_semi(data, labels, run, seed, hp, callbacks=told, verbose=False)
-    return result | {"arm": "gan", "curve": curve_of(curve)}
+    return result | {"arm": "gan"} | curve_of(curve)
 
 
 def without_generator(arm: str, labels: int, seed: int) -> dict:
