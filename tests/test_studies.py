@@ -17,7 +17,7 @@ from learning_gan.data import load_mnist
 from learning_gan.recipe import HyperParameters, recipe
 from learning_gan.ruler import CLASSIFIER_SHA256
 from learning_gan.scorecard import MEASURES
-from learning_gan.semi import RECIPE
+from learning_gan.semi import AVERAGE, BETA_2, EPSILON, RECIPE
 from learning_gan.studies import find_results, load_results, read_result, save_study
 
 ROOT = Path(__file__).parent.parent
@@ -188,19 +188,21 @@ def test_a_small_study_of_labels(tmp_path, whole_mnist, monkeypatch):
     import study_labels
 
     recipe = RECIPE | dict(g_hidden_size=2, d_hidden_size=8, batch_size=5_500, epochs=2)
-    run = tmp_path / "gan-20-3"
-    one = study_labels.with_generator(str(run), 20, 3, recipe)
-    assert (one["arm"], one["labels"], one["seed"], one["n_test"]) == ("gan", 20, 3, 10_000)
+    run = tmp_path / "first-20-3"
+    one = study_labels.with_generator("first", str(run), 20, 3, recipe)
+    assert (one["arm"], one["labels"], one["seed"], one["n_test"]) == ("first", 20, 3, 10_000)
     assert len(one["curve"]) == 2 and one["curve"][-1] == one["errors"]
-    study_labels.save_pictures(run, tmp_path)
+    study_labels.save_pictures(run, run, (1, 2), tmp_path)
     with np.load(tmp_path / "hundred_labels.npz") as npz:
-        assert npz["drawn"].shape == (32, 784) and len(npz["wrong"]) == len(npz["taken_for"]) == one["errors"]
+        assert npz["drawn"].shape == (32, 784) and npz["lost"].shape == (2, 16, 784)
+        assert len(npz["wrong"]) == len(npz["taken_for"]) == one["errors"]
 
 
 @pytest.mark.slow
 def test_a_study_of_labels_does_not_train_again_what_it_knows(tmp_path, whole_mnist):
     known = [{"arm": "plain", "labels": 20, "seed": seed, "errors": 1} for seed in (0, 1)]
-    save_study(tmp_path / "hundred_labels.json", {"recipe": RECIPE}, runs=known)
+    fixed = {"average": AVERAGE, "beta_2": BETA_2, "epsilon": EPSILON}
+    save_study(tmp_path / "hundred_labels.json", {"recipe": RECIPE | fixed}, runs=known)
     small = ["--arms", "plain", "--labels", 20, "--seeds", 2, "--out", tmp_path]
     run("tools/study_labels.py", *small, "--runs", tmp_path / "elsewhere")
     assert not (tmp_path / "elsewhere").exists()
