@@ -17,7 +17,7 @@ from learning_gan.data import load_mnist
 from learning_gan.recipe import HyperParameters, recipe
 from learning_gan.ruler import CLASSIFIER_SHA256
 from learning_gan.scorecard import MEASURES
-from learning_gan.semi import AVERAGE, BETA_2, EPSILON, RECIPE
+from learning_gan.semi import AVERAGE, EPSILONS, RECIPE
 from learning_gan.studies import find_results, load_results, read_result, save_study
 
 ROOT = Path(__file__).parent.parent
@@ -201,7 +201,7 @@ def test_a_small_study_of_labels(tmp_path, whole_mnist, monkeypatch):
 @pytest.mark.slow
 def test_a_study_of_labels_does_not_train_again_what_it_knows(tmp_path, whole_mnist):
     known = [{"arm": "plain", "labels": 20, "seed": seed, "errors": 1} for seed in (0, 1)]
-    fixed = {"average": AVERAGE, "beta_2": BETA_2, "epsilon": EPSILON}
+    fixed = {"average": AVERAGE, "epsilons": list(EPSILONS)}
     save_study(tmp_path / "hundred_labels.json", {"recipe": RECIPE | fixed}, runs=known)
     small = ["--arms", "plain", "--labels", 20, "--seeds", 2, "--out", tmp_path]
     run("tools/study_labels.py", *small, "--runs", tmp_path / "elsewhere")
