@@ -324,7 +324,7 @@ def train_semi(
     out: str | os.PathLike,  # the run folder; an unfinished run there is resumed
     seed: int = 0,  # of the choice, weights, order, noise and latents
     hp: HyperParameters | None = None,  # None: those of `RECIPE`
-    build: Callable = build_semi,  # of (labelled, some, hp, seed, image_shape)
+    build: Callable | None = None,  # of (labelled, some, hp, seed, image_shape); None: `build_semi`
     **options,  # for `train`
 ) -> dict:  # labels, seed, epochs, errors and n_test; raises `ValueError`, `RunError` or `OSError`
     "Train a classifier with a few labels, and count its errors on the test images once, at the end."
@@ -333,7 +333,7 @@ def train_semi(
         raise ValueError("the data has no labelled test images to count errors on: take mnist")
     hp = hp or HyperParameters(**RECIPE)
     hp = replace(hp, classes=int(labelled.labels.max()) + 1)
-    build = partial(build, labelled, hidden.train.images[:500])
+    build = partial(build or build_semi, labelled, hidden.train.images[:500])
     train(hp, hidden, out, seed, build=build, **options)
     wrong = predicted(load_classifier(out), data.test.images) != data.test.labels
     found = {"errors": int(wrong.sum()), "n_test": len(wrong)}

@@ -73,7 +73,7 @@ def with_generator(arm: str, run: str, labels: int, seed: int, recipe: dict) -> 
     "One training of the arm `gan`, or by the recipe that was tried first, in a run folder, which it goes on with."
     data, curve = load_mnist("mnist"), Path(f"{run}.csv")
     hp, told = HyperParameters(**recipe), [Curve(curve, data.test)]
-    build = partial(build_semi, epsilons=(1e-4, 1e-4)) if arm == "first" else build_semi
+    build = partial(build_semi, epsilons=(1e-4, 1e-4)) if arm == "first" else None
     result = train_semi(data, labels, run, seed, hp, build, callbacks=told, verbose=False)
     return result | {"arm": arm} | curve_of(curve)
 
