@@ -289,12 +289,9 @@ def build_semi(
         raise ValueError(f"batch_size must be even, a half for each network, not {hp.batch_size}")
     with own_settings():
         gan = SemiGAN(*build_networks(hp, seed, image_shape), seed=seed)
-        averaged = dict(use_ema=True, ema_momentum=AVERAGE)
-        d_optimizer, g_optimizer = (
-            FusedAdam(rate_of(hp), hp.beta_1, epsilon=epsilon, **kept)
-            for epsilon, kept in zip(epsilons, (averaged, {}), strict=True)
-        )
-        gan.compile(d_optimizer, g_optimizer, smooth=hp.smooth, loss=hp.loss)
+        adam, (d_epsilon, g_epsilon) = partial(FusedAdam, rate_of(hp), hp.beta_1), epsilons
+        d_optimizer = adam(epsilon=d_epsilon, use_ema=True, ema_momentum=AVERAGE)
+        gan.compile(d_optimizer, adam(epsilon=g_epsilon), smooth=hp.smooth, loss=hp.loss)
         gan.show(labelled)
         standardise(gan.discriminator, gan.real_batch(some))
     return gan

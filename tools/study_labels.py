@@ -5,7 +5,8 @@ Runs go to runs/labels and can be interrupted: the same command goes on where it
 the result file holds already is not trained again, so the whole can be done in parts, on one machine after another.
 The recipe was chosen on the validation images with other seeds (100 and up), but for the epsilon of the generator's
 Adam, which was changed after seed 6 of the arm `first` had diverged; so the arm `gan` has seeds from 10 on. The test
-images are looked at after each epoch, for the curve, and nothing is chosen by it: what counts is the end.
+images are looked at after each epoch, for the curve: those of seeds below 10 were seen when that epsilon was chosen,
+and by those of `gan` nothing was. What counts is the end.
 """
 
 import argparse
