@@ -358,7 +358,7 @@ def train_alone(
         for units, layer_seed in zip(WIDTHS, split_seed(seed, len(WIDTHS)), strict=True):
             h = dense(units, layer_seed, activation="relu")(h)
         network = keras.Model(x, dense(classes, seed)(h))
-    adam = FusedAdam(RECIPE["learning_rate"], beta_1=0.5, use_ema=True, ema_momentum=0.99)
+    adam = FusedAdam(RECIPE["learning_rate"], 0.5, epsilon=EPSILONS[0], use_ema=True, ema_momentum=0.99)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile(adam, loss, jit_compile=False)
     batch = tf.constant(images), tf.constant(labelled.labels[rows], tf.int32)
