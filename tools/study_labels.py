@@ -39,8 +39,9 @@ from learning_gan.studies import Job, earlier_study, interval, is_done, provenan
 
 ROOT = Path(__file__).resolve().parent.parent
 SEEDS = {100: 10, 50: 5, 20: 5}  # how many, by labels; each is a choice of labels of its own
-FIRST_SEED = {"gan": 10}  # of an arm; 0 where missing
-ARMS = {"gan": SEEDS, "noise": SEEDS, "plain": SEEDS, "first": {100: 7}}  # given up after its seed 6
+ARMS = {"gan": SEEDS, "noise": SEEDS, "plain": SEEDS, "long": {100: 10}, "first": {100: 7}}
+FIRST_SEED = {"gan": 10, "long": 10}  # of an arm; 0 where missing. `first` was given up after its seed 6
+EPOCHS = {"long": 300}  # of an arm; the recipe's where missing
 FIXED = {"average": AVERAGE, "epsilons": list(EPSILONS)}  # what a recipe cannot say
 SHOWN = 32  # images of the generator that the chapter shows
 LOST = "first-100-6", (24, 25, 26, 27, 30)  # a run that diverged, and the epochs that show how
@@ -71,7 +72,7 @@ def curve_of(path: Path) -> dict:
 
 
 def with_generator(arm: str, run: str, labels: int, seed: int, recipe: dict) -> dict:
-    "One training of the arm `gan`, or by the recipe that was tried first, in a run folder, which it goes on with."
+    "One training of the arms `gan` and `long`, or by the recipe tried first, in a run folder, which it goes on with."
     data, curve = load_mnist("mnist"), Path(f"{run}.csv")
     hp, told = HyperParameters(**recipe), [Curve(curve, data.test)]
     build = partial(build_semi, epsilons=(1e-4, 1e-4)) if arm == "first" else None
@@ -88,7 +89,14 @@ def without_generator(arm: str, labels: int, seed: int) -> dict:
     return {"labels": labels, "seed": seed, "errors": errors, "n_test": len(wrong), "arm": arm}
 
 
-def jobs_of(labels: list[int], arms: list[str], seeds: int | None, recipe: dict, runs: Path) -> list[Job]:
+def recipe_of(arm: str, epochs: int | None) -> dict:
+    "What an arm trains by, with its own epochs or others."
+    return RECIPE | {"epochs": epochs or EPOCHS.get(arm, RECIPE["epochs"])}
+
+
+def jobs_of(
+    labels: list[int], arms: list[str], seeds: int | None, epochs: int | None, runs: Path
+) -> list[Job]:
     "Every training, the hundred labels first."
     jobs = []
     for n in labels:
@@ -96,11 +104,11 @@ def jobs_of(labels: list[int], arms: list[str], seeds: int | None, recipe: dict,
             first = FIRST_SEED.get(arm, 0)
             for seed in range(first, first + (seeds or ARMS[arm][n])):
                 name, how = f"{arm}-{n}-{seed}", {"arm": arm, "labels": n, "seed": seed}
-                if arm in ("gan", "first"):
-                    run = {"run": os.fspath(runs / name), "recipe": recipe}
-                    jobs.append(Job(f"{name}.json", with_generator, how | run))
-                else:
+                if arm in ("noise", "plain"):
                     jobs.append(Job(f"{name}.json", without_generator, how))
+                else:
+                    run = {"run": os.fspath(runs / name), "recipe": recipe_of(arm, epochs)}
+                    jobs.append(Job(f"{name}.json", with_generator, how | run))
     return jobs
 
 
@@ -134,11 +142,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "nbs" / "results")
     args = parser.parse_args()
 
-    recipe = RECIPE | ({"epochs": args.epochs} if args.epochs else {})
+    recipe = recipe_of("gan", args.epochs)
     runs = args.runs.resolve()
     earlier = earlier_study(args.out / "hundred_labels.json", recipe=recipe | FIXED)
     trained = {key_of(run): run for run in earlier.get("runs", [])}
-    jobs = jobs_of(args.labels, args.arms, args.seeds, recipe, runs)
+    jobs = jobs_of(args.labels, args.arms, args.seeds, args.epochs, runs)
     jobs = [job for job in jobs if key_of(job.arguments) not in trained]
     if args.so_far:
         jobs = [job for job in jobs if is_done(job, runs)]
