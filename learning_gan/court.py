@@ -19,7 +19,7 @@ import numpy as np
 
 from .backend import keras, tf, without_retracing_warnings
 from .conditional import conditional
-from .data import Dataset, load_mnist
+from .data import Dataset, load_mnist, to_pixels
 from .dcgan import conv_features, dcgan, normal, one_logit
 from .discriminator import logits_of
 from .generator import split_seed
@@ -237,9 +237,7 @@ VARIANTS = {
     "relu": Variant("Leaky ReLU", dict(alpha=0.0)),
     "slope_0.2": Variant("Leaky ReLU", dict(alpha=0.2)),
     "sigmoid": Variant("tanh", _network_of("sigmoid_output"), UnitRange, lambda x: 2 * x - 1, benches=_LONG),
-    "sigmoid_unscaled": Variant(
-        "tanh", _network_of("sigmoid_output"), shown=lambda x: np.uint8(np.rint((x + 1) * 127.5))
-    ),
+    "sigmoid_unscaled": Variant("tanh", _network_of("sigmoid_output"), shown=to_pixels),
     "linear": Variant("tanh", _network_of("linear_output"), shown=lambda x: np.clip(x, -1, 1)),
     "naive": Variant("logits", dict(loss="naive")),
     "clipped": Variant("logits", dict(loss="clipped")),

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from .backend import keras, tf
-from .data import Dataset, load_mnist
+from .data import Dataset, load_mnist, to_pixels
 from .losses import Loss, discriminator_loss, generator_loss
 from .recipe import LOSSES, recipe
 from .recording import TrainingDiverged
@@ -235,6 +235,6 @@ def exhibit_shown(
         samples = read_samples(run).reshape(-1, N_SAMPLES, 28, 28)
         epochs = sorted({1, (len(samples) + 1) // 2, len(samples)})
         score = Reference(data, n, seed=0).measure(sample(load_generator(run), n, seed=0))
-    shown = np.uint8(np.clip(np.rint((samples[np.array(epochs) - 1] + 1) * 127.5), 0, 255))
+    shown = to_pixels(samples[np.array(epochs) - 1])
     measures = {name: np.array(score[name]) for name in ("frechet", "precision", "recall", "coverage")}
     return {"epochs": np.array(epochs), "samples": shown} | measures

@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
+from .data import to_pixels
 from .files import atomic_path
 from .losses import equilibrium_losses
 from .recipe import LOSSES
@@ -166,7 +167,7 @@ def contact_sheet(
     gap: int = 2,  # black pixels between images
 ) -> np.ndarray:  # uint8 [height, width], or [height, width, 3]: 0 is black, 255 white
     "Lay images out on one sheet; cells left over are black."
-    pictures = np.clip((as_squares(images) + 1) * 127.5, 0, 255).round().astype(np.uint8)
+    pictures = to_pixels(as_squares(images))
     n, height, width, *channels = pictures.shape
     rows, cell = -(-n // columns), (height + gap, width + gap)
     cells = np.zeros((rows * columns, *cell, *channels), np.uint8)

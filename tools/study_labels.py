@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from learning_gan.backend import keras
-from learning_gan.data import load_mnist
+from learning_gan.data import load_mnist, to_pixels
 from learning_gan.files import atomic_path
 from learning_gan.recipe import HyperParameters
 from learning_gan.runs import read_samples
@@ -123,7 +123,7 @@ def save_pictures(run: Path, lost: Path, epochs: tuple, out: Path) -> None:
     taken_for = predicted(load_classifier(run), test.images)
     wrong = np.flatnonzero(taken_for != test.labels)
     pictures = {"drawn": sample(load_generator(run), SHOWN), "lost": read_samples(lost)[np.array(epochs) - 1]}
-    pictures = {name: np.uint8(np.rint((images + 1) * 127.5)) for name, images in pictures.items()}
+    pictures = {name: to_pixels(images) for name, images in pictures.items()}
     with atomic_path(out / "hundred_labels.npz") as temporary:
         np.savez_compressed(temporary, **pictures, epochs=epochs, wrong=wrong, taken_for=taken_for[wrong])
 
