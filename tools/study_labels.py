@@ -6,7 +6,7 @@ the result file holds already is not trained again, so the whole can be done in 
 The recipe was chosen on the validation images with other seeds (100 and up), but for the epsilon of the generator's
 Adam, which was changed after seed 6 of the arm `first` had diverged; so the arm `gan` has seeds from 10 on. The test
 images are looked at after each epoch, for the curve: those of seeds below 10 were seen when that epsilon was chosen,
-and by those of `gan` nothing was. What counts is the end.
+and those of `gan` when `long`, which trains its seeds for more epochs, was added. What counts is the end.
 """
 
 import argparse
@@ -39,8 +39,9 @@ from learning_gan.studies import Job, earlier_study, interval, is_done, provenan
 
 ROOT = Path(__file__).resolve().parent.parent
 SEEDS = {100: 10, 50: 5, 20: 5}  # how many, by labels; each is a choice of labels of its own
+# How many seeds an arm has, by labels; `first` was given up after its seed 6.
 ARMS = {"gan": SEEDS, "noise": SEEDS, "plain": SEEDS, "long": {100: 10}, "first": {100: 7}}
-FIRST_SEED = {"gan": 10, "long": 10}  # of an arm; 0 where missing. `first` was given up after its seed 6
+FIRST_SEED = {"gan": 10, "long": 10}  # of an arm; 0 where missing
 EPOCHS = {"long": 300}  # of an arm; the recipe's where missing
 FIXED = {"average": AVERAGE, "epsilons": list(EPSILONS)}  # what a recipe cannot say
 SHOWN = 32  # images of the generator that the chapter shows
