@@ -25,7 +25,7 @@ from importlib import metadata
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import numpy as np
 
@@ -106,8 +106,15 @@ SINGLE_THREADED = dict.fromkeys(
 )
 
 
+def _end_with_the_study():
+    "Wait until the process of the study, at the other end of stdin, is gone, however it ended."
+    os.read(0, 1)
+    os._exit(1)
+
+
 def work() -> None:
     "The life of a worker: do the job of the command line."
+    Thread(target=_end_with_the_study, daemon=True).start()
     path, order = json.loads(sys.argv[1])
     function = getattr(importlib.import_module(order["module"]), order["function"])
     write_result(path, order, function(**order["arguments"]))
@@ -119,7 +126,7 @@ def _start(job, folder, log):
     order = json.dumps([os.fspath(Path(folder).resolve() / job.name), _order(job)])
     env = os.environ | SINGLE_THREADED | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.Popen(
-        [*command, order], env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+        [*command, order], env=env, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT
     )
 
 # %% ../nbs/97_studies.ipynb #7771a073
@@ -132,8 +139,8 @@ def _why(code, log):
 def _do(job, folder, running, stopped):
     "Have a job done; why it failed, or None."
     log, start = folder / f"{job.name}.log", time.monotonic()
-    with log.open("wb") as file:
-        running[job.name] = process = _start(job, folder, file)
+    with log.open("wb") as file, _start(job, folder, file) as process:
+        running[job.name] = process
         if stopped.is_set():  # between the start and the line above
             process.kill()
         code = process.wait()

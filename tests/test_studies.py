@@ -237,18 +237,30 @@ def workers_of(parent):
     return [int(pid) for path in children for pid in path.read_text().split()]
 
 
+def is_running(pid):
+    "A zombie, which only waits to be asked how it ended, is not."
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 @pytest.mark.kill
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
-def test_an_interrupted_study_leaves_no_worker_behind(tmp_path):
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_study_that_is_stopped_leaves_no_worker_behind(tmp_path, end):
     script = tmp_path / "sleepers.py"
     script.write_text(SLEEPERS)
     command = [sys.executable, script, tmp_path / "study"]
     study = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     while len(workers := workers_of(study.pid)) < 2:
         time.sleep(0.05)
-    study.send_signal(signal.SIGINT)
+    study.send_signal(end)
     assert study.wait(timeout=30) != 0
-    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    patience = time.monotonic() + 30
+    while any(map(is_running, workers)):
+        assert time.monotonic() < patience
+        time.sleep(0.05)
     assert len(list((tmp_path / "study").glob("*.json"))) == 0
 
 
