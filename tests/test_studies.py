@@ -245,18 +245,35 @@ def is_running(pid):
         return False
 
 
-@pytest.mark.kill
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_study_that_is_stopped_leaves_no_worker_behind(tmp_path, end):
+@pytest.fixture
+def study_and_workers(tmp_path):
+    "A study whose two workers have begun, and their process ids."
     script = tmp_path / "sleepers.py"
     script.write_text(SLEEPERS)
     command = [sys.executable, script, tmp_path / "study"]
     study = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     while len(workers := workers_of(study.pid)) < 2:
         time.sleep(0.05)
-    study.send_signal(end)
+    return study, workers
+
+
+@pytest.mark.kill
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+def test_an_interrupted_study_leaves_no_worker_behind(tmp_path, study_and_workers):
+    study, workers = study_and_workers
+    study.send_signal(signal.SIGINT)
     assert study.wait(timeout=30) != 0
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    assert len(list((tmp_path / "study").glob("*.json"))) == 0
+
+
+@pytest.mark.kill
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_soon_after_a_study_that_is_killed(tmp_path, study_and_workers, end):
+    study, workers = study_and_workers
+    study.send_signal(end)
+    assert study.wait(timeout=30) == -end
     patience = time.monotonic() + 30
     while any(map(is_running, workers)):
         assert time.monotonic() < patience
