@@ -3,7 +3,7 @@
 from configparser import ConfigParser
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 here = Path(__file__).parent
 parser = ConfigParser(delimiters=["="])
@@ -30,7 +30,7 @@ setup(
     keywords=cfg["keywords"],
     license_expression="Apache-2.0",
     license_files=["LICENSE"],
-    packages=[cfg["lib_path"]],
+    packages=find_packages(include=[f"{cfg['lib_path']}*"]),
     include_package_data=True,
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg["requirements"].split(),

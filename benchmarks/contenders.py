@@ -1,28 +1,38 @@
-"""The contenders of train_speed.py: the post's GAN, trained in seven ways, each a generator that yields once an epoch.
+"""The contenders of each race: functions that yield once an epoch how many updates it had.
 
-Every contender does the same work: 784-128-1 against 100-128-784, float32, batch 100, 550 updates an epoch, uint8
-images in host memory, shuffled anew each epoch, fresh latents each update, Adam (0.002, beta_1 0.9, epsilon 1e-8),
-the discriminator's step first and then the generator's with the same z. Each runs in a process of its own, so that
-only one library is loaded and no contender sees another's threads.
+Those of a race do the same work: its networks and numbers, float32, uint8 images in host memory, shuffled anew each
+epoch, fresh latents each update, Adam (epsilon 1e-8), the discriminator's step first and then the generator's with the
+same z. Each runs in a process of its own, so that only one library is loaded.
 """
 
-import os
+import sys
+import tempfile
+import threading
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
-from limit import multiply, products
 
-BATCH, Z, HIDDEN, PIXELS, UPDATES = 100, 100, 128, 784, 550
-ALPHA, SMOOTH, RATE = 0.01, 0.1, 0.002
+from learning_gan.parts.data import load_mnist
+from learning_gan.parts.recipes import EPOCH_IMAGES, HyperParameters, recipe
+
+OURS, LIMIT = "ours, through train", "limit: matrix products alone"
+POST, DCGAN = HyperParameters(), recipe("dcgan")
 
 
-def through_train(images, recipe="post"):
-    "A turn of the public train an epoch."
-    import tempfile
-    import threading
+def digits() -> np.ndarray:
+    "As many images as an epoch has, uint8 [55000, 28, 28, 1]."
+    images = load_mnist().train.images
+    return images[np.arange(EPOCH_IMAGES) % len(images)]
 
-    from learning_gan.backend import keras
-    from learning_gan.recipe import recipe as named
-    from learning_gan.training import train
+
+# Ours
+
+
+def in_turns(train):
+    "An epoch a turn of a training run that has a thread of its own; `train` is given the callback that waits."
+    from learning_gan.core.backend import keras
 
     go, done = threading.Semaphore(0), threading.Semaphore(0)
 
@@ -31,282 +41,345 @@ def through_train(images, recipe="post"):
             go.acquire()
 
         def on_epoch_end(self, epoch, logs=None):
+            float(next(iter(self.model.means().values())))  # all work is done
             done.release()
 
-    hp = named(recipe, epochs=10_000)
-    arguments = hp, images, tempfile.mkdtemp()
-    options = {"callbacks": [Turns()], "verbose": False}
-    threading.Thread(target=train, args=arguments, kwargs=options, daemon=True).start()
+    threading.Thread(target=train, args=(Turns(),), daemon=True).start()
     while True:
         go.release()
         done.acquire()
+        yield
+
+
+def through_train(hp):
+    "The public train, with everything a normal run does: samples, history, checkpoints, the saved generator."
+    from learning_gan.run.training import train
+
+    told = replace(hp, epochs=10_000), digits(), tempfile.mkdtemp()
+    for _ in in_turns(lambda turns: train(*told, callbacks=(turns,), verbose=False)):
         yield hp.updates_per_epoch
 
 
-def ours(images):
-    "The public train, with everything a normal run does: samples, history, checkpoints, the saved generator."
-    yield from through_train(images)
+def through_fit(hp, size=28):
+    "Our updates alone, on the devices that the surroundings name; images of another size are noise."
+    from learning_gan.run.devices import choose_strategy
+
+    strategy = choose_strategy()  # before anything else of TensorFlow
+    from learning_gan.parts.minibatches import Minibatches
+    from learning_gan.run.session import fit_minibatches
+    from learning_gan.run.training import build_gan
+
+    rng, hp = np.random.default_rng(0), replace(hp, epochs=10_000)
+    images = digits() if size == 28 else rng.integers(0, 256, (5_000, size, size, 1), np.uint8)
+    with strategy.scope():
+        gan = build_gan(hp, 0, images.shape[1:])
+    minibatches = Minibatches(images, hp, 0)
+    for _ in in_turns(lambda turns: fit_minibatches(gan, minibatches, callbacks=[turns])):
+        yield hp.updates_per_epoch
 
 
-def _keras_models():
-    from learning_gan.backend import keras
+def by_xla(hp, updates=20):
+    "Our update with convolutions, compiled by XLA as those of dense networks are; few, since it may be slow."
+    from learning_gan.core.backend import tf
+    from learning_gan.parts.inputs import latents
+    from learning_gan.run.training import build_gan
 
-    z, x = keras.Input((Z,)), keras.Input((PIXELS,))
-    h = keras.layers.LeakyReLU(negative_slope=ALPHA)(keras.layers.Dense(HIDDEN)(z))
-    generator = keras.Model(z, keras.layers.Dense(PIXELS, activation="tanh")(h))
-    h = keras.layers.LeakyReLU(negative_slope=ALPHA)(keras.layers.Dense(HIDDEN)(x))
-    return generator, keras.Model(x, keras.layers.Dense(1)(h))
+    gan, images = build_gan(hp, seed=0), digits()
+    update = tf.function(gan.train_minibatch, jit_compile=True, autograph=False)
+    while True:
+        for number in range(updates):
+            update(
+                images[number * hp.batch_size :][: hp.batch_size],
+                latents(0, number, hp.batch_size, hp.z_size),
+            )
+        yield updates
 
 
-def _keras_example_gan(networks, rate, beta_1, batch, z_size):
+def a_form(kind, jit, size):
+    "An idea of the chapter on training: the update as a class, compiled by XLA or not, so many in a call."
+    from learning_gan.core.backend import tf
+    from learning_gan.parts.minibatches import Minibatches
+    from learning_gan.run.training import GAN, build_gan
+
+    class FakesTwice(GAN):
+        "The fakes are made for each of the two losses, as in the post's two session runs."
+
+        def update(self, real_images, z):
+            d_loss = self.update_discriminator(real_images, self.fakes(z, training=True))
+            with tf.GradientTape() as tape:
+                g_loss = self.g_loss(real_images, self.fakes(z, training=True))
+            self.step(tape, g_loss, self.generator, self.g_optimizer)
+            return d_loss, g_loss
+
+    class LatentsInside(FakesTwice):
+        "The latents are drawn inside the compiled program, too."
+
+        def train_step(self, block):
+            shape = (*block["images"].shape[:2], POST.z_size)
+            return super().train_step(block | {"z": tf.random.stateless_uniform(shape, [0, 0], -1, 1)})
+
+    kinds = {"latents inside": LatentsInside, "fakes twice": FakesTwice}
+    hp = recipe("post", epochs=10_000, loss="joined" if kind == "joined" else "non_saturating")
+    gan = build_gan(hp, 0, kind=kinds.get(kind, GAN))
+    step = tf.function(gan.train_step, jit_compile=jit)
+    shape = (1,) if kind == "latents inside" else (hp.z_size,)
+    data = iter(Minibatches(digits(), hp, 0, z_shape=shape).blocks(size=size))
+    while True:
+        for _ in range(hp.updates_per_epoch // size):
+            step(next(data))["d_loss"].numpy()
+        yield hp.updates_per_epoch
+
+
+# Others
+
+
+def keras_example(hp, **compile_options):
     "A GAN in the manner of Keras's examples: train_step takes a minibatch, draws z, and makes two passes of each."
-    from learning_gan.backend import keras, tf
+    from learning_gan.core.backend import keras, tf
+    from learning_gan.parts.discriminator import logits_of
+    from learning_gan.parts.networks import build_networks
 
     class ExampleGAN(keras.Model):
         def __init__(self):
             super().__init__()
-            self.generator, self.discriminator = networks
+            self.generator, self.discriminator = build_networks(hp, seed=0)
             self.cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
             self.d_tracker, self.g_tracker = keras.metrics.Mean("d_loss"), keras.metrics.Mean("g_loss")
-
-        def compile(self, **kwargs):
-            super().compile(**kwargs)
-            adam = keras.optimizers.Adam
-            self.d_optimizer, self.g_optimizer = (adam(rate, beta_1, epsilon=1e-8) for _ in range(2))
+            self.d_adam, self.g_adam = (
+                keras.optimizers.Adam(hp.learning_rate, hp.beta_1, epsilon=1e-8) for _ in range(2)
+            )
 
         def train_step(self, real):
-            z = tf.random.uniform((batch, z_size), -1, 1)
-            real = tf.cast(real, "float32") / 127.5 - 1
+            z, ones = tf.random.uniform((hp.batch_size, hp.z_size), -1, 1), tf.ones((hp.batch_size, 1))
             with tf.GradientTape() as tape:
                 fake = self.generator(z, training=True)
-                logits = self.discriminator(tf.concat([real, fake], 0), training=True)
-                labels = tf.concat([tf.fill((batch, 1), 1 - SMOOTH), tf.zeros((batch, 1))], 0)
-                d_loss = 2 * self.cross_entropy(labels, logits)
-            variables = self.discriminator.trainable_variables
-            self.d_optimizer.apply_gradients(zip(tape.gradient(d_loss, variables), variables, strict=True))
+                both = tf.concat([tf.cast(real, "float32") / 127.5 - 1, fake], 0)
+                labels = tf.concat([ones * (1 - hp.smooth), tf.zeros_like(ones)], 0)
+                d_loss = 2 * self.cross_entropy(labels, logits_of(self.discriminator(both, training=True)))
+            self.d_adam.apply(tape.gradient(d_loss, w := self.discriminator.trainable_variables), w)
             with tf.GradientTape() as tape:
-                logits = self.discriminator(self.generator(z, training=True), training=True)
-                g_loss = self.cross_entropy(tf.ones((batch, 1)), logits)
-            variables = self.generator.trainable_variables
-            self.g_optimizer.apply_gradients(zip(tape.gradient(g_loss, variables), variables, strict=True))
+                fake = self.generator(z, training=True)
+                g_loss = self.cross_entropy(ones, logits_of(self.discriminator(fake, training=True)))
+            self.g_adam.apply(tape.gradient(g_loss, w := self.generator.trainable_variables), w)
             self.d_tracker.update_state(d_loss)
             self.g_tracker.update_state(g_loss)
             return {"d_loss": self.d_tracker.result(), "g_loss": self.g_tracker.result()}
 
-    return ExampleGAN()
-
-
-def keras_fit(images, networks, rate=RATE, beta_1=0.9, batch=BATCH, z_size=Z, **compile_options):
-    "Keras's `fit`, an epoch a turn."
-    from learning_gan.backend import tf
-
-    gan, updates = _keras_example_gan(networks, rate, beta_1, batch, z_size), len(images) // batch
+    gan, epoch = ExampleGAN(), 0
     gan.compile(**compile_options)
-    data = tf.data.Dataset.from_tensor_slices(images).shuffle(len(images)).repeat()
-    data = data.batch(batch, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
-    epoch = 0
+    data = tf.data.Dataset.from_tensor_slices(digits()).shuffle(EPOCH_IMAGES).repeat()
+    data = data.batch(hp.batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
     while True:
-        gan.fit(
-            data, initial_epoch=epoch, epochs=epoch + 1, steps_per_epoch=updates, verbose=0, shuffle=False
-        )
+        steps = dict(initial_epoch=epoch, epochs=epoch + 1, steps_per_epoch=hp.updates_per_epoch)
+        gan.fit(data, **steps, verbose=0, shuffle=False)
         epoch += 1
-        yield updates
+        yield hp.updates_per_epoch
 
 
-def keras_example(images):
-    "Keras fit, the way of its examples."
-    yield from keras_fit(images, _keras_models(), jit_compile=False)
+def graph_2017():
+    "The graph as it was written in 2017: two session runs an update with feed_dict."
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "parity"))
+    import graph2017
 
-
-def keras_tuned(images):
-    "The same with Keras's two switches for speed."
-    yield from keras_fit(images, _keras_models(), jit_compile=True, steps_per_execution=50)
-
-
-def graph_2017(images):
-    "A graph as of 2017: placeholders, variable scopes, two session runs an update with feed_dict."
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"
-    import tensorflow.compat.v1 as tf
-
-    tf.disable_eager_execution()
-
-    def dense(x, units, name):
-        return tf.layers.dense(x, units, name=name)
-
-    def leaky(x):
-        return tf.maximum(ALPHA * x, x)
-
-    def g(z):
-        with tf.variable_scope("generator"):
-            return tf.tanh(dense(leaky(dense(z, HIDDEN, "hidden")), PIXELS, "images"))
-
-    def d(x, reuse):
-        with tf.variable_scope("discriminator", reuse=reuse):
-            return dense(leaky(dense(x, HIDDEN, "hidden")), 1, "logits")
-
-    def cross_entropy(logits, label):
-        labels = tf.ones_like(logits) * label
-        return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(logits=logits, labels=labels))
-
-    real, z = tf.placeholder("float32", (None, PIXELS)), tf.placeholder("float32", (None, Z))
-    real_logits, fake_logits = d(real, False), d(g(z), True)
-    d_loss = cross_entropy(real_logits, 1 - SMOOTH) + cross_entropy(fake_logits, 0)
-    losses = d_loss, cross_entropy(fake_logits, 1)
-    scopes = [tf.trainable_variables(scope) for scope in ("discriminator", "generator")]
-    d_step, g_step = (
-        tf.train.AdamOptimizer(RATE).minimize(loss, var_list=v)
-        for loss, v in zip(losses, scopes, strict=True)
-    )
-    rng = np.random.default_rng(0)
-    with tf.Session() as session:
-        session.run(tf.global_variables_initializer())
+    images, rng, graph = digits().reshape(-1, 784), np.random.default_rng(0), graph2017.build_graph()
+    with graph2017.tf.Session() as session:
+        session.run(graph2017.tf.global_variables_initializer())
         while True:
-            for rows in rng.permutation(len(images))[: UPDATES * BATCH].reshape(UPDATES, BATCH):
-                batch = images[rows] / np.float32(127.5) - 1
-                latents = rng.uniform(-1, 1, (BATCH, Z))
-                session.run(d_step, {real: batch, z: latents})
-                session.run(g_step, {z: latents})
-            yield
+            for rows in rng.permutation(len(images)).reshape(-1, POST.batch_size):
+                z = rng.uniform(-1, 1, (POST.batch_size, POST.z_size))
+                real = images[rows] / np.float32(127.5) - 1
+                session.run(graph.d_step, {graph.input_real: real, graph.input_z: z})
+                session.run(graph.g_step, {graph.input_z: z})
+            yield POST.updates_per_epoch
 
 
-def _torch_update():
-    import torch
-    from torch import nn
-
-    def network(inputs, outputs, *last):
-        layers = nn.Linear(inputs, HIDDEN), nn.LeakyReLU(ALPHA), nn.Linear(HIDDEN, outputs), *last
-        model = nn.Sequential(*layers)
-        for layer in model:
-            if isinstance(layer, nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
-        return model
-
-    g, d = network(Z, PIXELS, nn.Tanh()), network(PIXELS, 1)
-    d_adam, g_adam = (torch.optim.Adam(model.parameters(), RATE, eps=1e-8) for model in (d, g))
-    cross_entropy = nn.functional.binary_cross_entropy_with_logits
-    real_label, fake_label = torch.full((BATCH, 1), 1 - SMOOTH), torch.zeros((BATCH, 1))
-
-    def update(real, z):
-        fake = g(z)
-        d_adam.zero_grad()
-        logits = d(torch.cat([real, fake.detach()]))
-        d_loss = cross_entropy(logits[:BATCH], real_label) + cross_entropy(logits[BATCH:], fake_label)
-        d_loss.backward()
-        d_adam.step()
-        g_adam.zero_grad()
-        g_loss = cross_entropy(d(fake), torch.ones((BATCH, 1)))
-        g_loss.backward()
-        g_adam.step()
-        return d_loss, g_loss
-
-    return update
+def torch_mlp(nn):
+    "The post's networks."
+    g = (
+        nn.Linear(POST.z_size, POST.g_hidden_size),
+        nn.LeakyReLU(POST.alpha),
+        nn.Linear(POST.g_hidden_size, 784),
+    )
+    d = nn.Linear(784, POST.d_hidden_size), nn.LeakyReLU(POST.alpha), nn.Linear(POST.d_hidden_size, 1)
+    return nn.Sequential(*g, nn.Tanh(), nn.Unflatten(1, (1, 28, 28))), nn.Sequential(nn.Flatten(), *d)
 
 
-def torch_epochs(images, update, batch=BATCH, z_size=Z):
-    "An epoch of updates a turn."
+def torch_dcgan(nn):
+    "The networks of the recipe."
+    g, d, leaky = DCGAN.g_hidden_size, DCGAN.d_hidden_size, nn.LeakyReLU(DCGAN.alpha)
+    up, down = (
+        partial(nn.ConvTranspose2d, kernel_size=4, stride=2, padding=1),
+        partial(nn.Conv2d, kernel_size=4, stride=2),
+    )
+    enlarge = nn.Unflatten(1, (2 * g, 7, 7)), nn.BatchNorm2d(2 * g), nn.ReLU(), up(2 * g, g, bias=False)
+    draw = nn.BatchNorm2d(g), nn.ReLU(), up(g, 1), nn.Tanh()
+    shrink = down(1, d, padding=1), leaky, down(d, 2 * d, padding=1, bias=False), nn.BatchNorm2d(2 * d), leaky
+    last = (
+        nn.ZeroPad2d((1, 2, 1, 2)),
+        down(2 * d, 4 * d, bias=False),
+    )  # from 7 to 4, padded as TensorFlow does
+    judge = nn.BatchNorm2d(4 * d), leaky, nn.Flatten(), nn.Linear(64 * d, 8 * d), leaky, nn.Linear(8 * d, 1)
+    project = nn.Linear(DCGAN.z_size, 98 * g, bias=False)
+    return nn.Sequential(project, *enlarge, *draw), nn.Sequential(*shrink, *last, *judge)
+
+
+def torch_eager(hp, make_networks, layout="contiguous_format"):
+    "PyTorch, Adam in one kernel, the fakes made once an update."
     import torch
 
-    images = torch.from_numpy(images)
+    layout, n = getattr(torch, layout), hp.batch_size
+    g, d = (network.to(memory_format=layout) for network in make_networks(torch.nn))
+    settings = dict(lr=hp.learning_rate, betas=(hp.beta_1, hp.beta_2), eps=1e-8, fused=True)
+    d_adam, g_adam = (torch.optim.Adam(network.parameters(), **settings) for network in (d, g))
+    cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits
+    real_label, one, zero = (torch.full((n, 1), x) for x in (1 - hp.smooth, 1.0, 0.0))
+    images = torch.from_numpy(digits().transpose(0, 3, 1, 2).copy())
     while True:
-        for rows in torch.randperm(len(images)).view(-1, batch):
-            update(images[rows].float() / 127.5 - 1, torch.rand(batch, z_size) * 2 - 1)
-        yield len(images) // batch
+        for rows in torch.randperm(len(images)).view(-1, n):
+            real = (images[rows].float() / 127.5 - 1).to(memory_format=layout)
+            fake = g(torch.rand(n, hp.z_size) * 2 - 1)
+            d_adam.zero_grad()
+            (cross_entropy(d(real), real_label) + cross_entropy(d(fake.detach()), zero)).backward()
+            d_adam.step()
+            g_adam.zero_grad()
+            cross_entropy(d(fake), one).backward()
+            g_adam.step()
+        yield hp.updates_per_epoch
 
 
-def torch_eager(images):
-    "PyTorch, eager, with the fakes made once an update and one pass of the discriminator over real and fake."
-    yield from torch_epochs(images, _torch_update())
-
-
-def torch_compile(images):
-    "The same update under torch.compile."
-    import torch
-
-    yield from torch_epochs(images, torch.compile(_torch_update()))
-
-
-def jax_scan(images):
-    "JAX: lax.scan over the 550 updates of an epoch in one compiled call, Adam by hand, D over real and fake images apart."
+def jax_scan():
+    "JAX: lax.scan over the updates of an epoch in one compiled call, D over real and fake images apart."
     import jax
     import jax.numpy as jnp
+    from jax.example_libraries.optimizers import adam
 
-    def dense(key, n, m):
-        return jax.random.uniform(key, (n, m), minval=-1, maxval=1) * jnp.sqrt(6 / (n + m)), jnp.zeros(m)
+    hp, keys = POST, jax.random.split(jax.random.key(0), 5)
+    start, step, weights_of = adam(hp.learning_rate, hp.beta_1, hp.beta_2, 1e-8)
 
-    def network(keys, sizes):
-        return [dense(key, n, m) for key, n, m in zip(keys, sizes, sizes[1:], strict=False)]
+    def network(keys, *sizes):
+        glorot = jax.nn.initializers.glorot_uniform()
+        return [
+            (glorot(key, (n, m)), jnp.zeros(m)) for key, n, m in zip(keys, sizes, sizes[1:], strict=False)
+        ]
 
     def forward(weights, x):
         (w1, b1), (w2, b2) = weights
-        h = x @ w1 + b1
-        return jnp.maximum(h, ALPHA * h) @ w2 + b2
-
-    def g(weights, z):
-        return jnp.tanh(forward(weights, z))
+        return jax.nn.leaky_relu(x @ w1 + b1, hp.alpha) @ w2 + b2
 
     def cross_entropy(logits, label):
-        return jnp.mean(jnp.maximum(logits, 0) - logits * label + jnp.log1p(jnp.exp(-jnp.abs(logits))))
+        return jnp.mean(jax.nn.softplus(logits) - logits * label)
 
-    def d_loss(weights, real, fake):
-        return cross_entropy(forward(weights, real), 1 - SMOOTH) + cross_entropy(forward(weights, fake), 0)
+    def d_loss(d, real, fake):
+        return cross_entropy(forward(d, real), 1 - hp.smooth) + cross_entropy(forward(d, fake), 0)
 
-    def adam(weights, grads, state, t):
-        m = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, state[0], grads)
-        v = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, state[1], grads)
-        rate = RATE * jnp.sqrt(1 - 0.999**t) / (1 - 0.9**t)
-        return jax.tree.map(lambda w, m, v: w - rate * m / (jnp.sqrt(v) + 1e-8), weights, m, v), (m, v)
-
-    def update(carry, batch):
-        gw, dw, gs, ds, t = carry
-        pixels, z = batch
+    def update(carry, pixels, z):
+        g, d, i = carry
         real = pixels.astype(jnp.float32) / 127.5 - 1
-        fake, back = jax.vjp(lambda w: g(w, z), gw)
-        dw, ds = adam(dw, jax.grad(d_loss)(dw, real, fake), ds, t)
-        to_fake = jax.grad(lambda fake: cross_entropy(forward(dw, fake), 1.0))(fake)
-        gw, gs = adam(gw, back(to_fake)[0], gs, t)
-        return (gw, dw, gs, ds, t + 1), None
+        fake, back = jax.vjp(lambda w: jnp.tanh(forward(w, z)), weights_of(g))
+        d = step(i, jax.grad(d_loss)(weights_of(d), real, fake), d)
+        to_fake = jax.grad(lambda fake: cross_entropy(forward(weights_of(d), fake), 1.0))(fake)
+        return (step(i, back(to_fake)[0], g), d, i + 1), None
 
     @jax.jit
     def epoch(carry, key, images):
         order, latent = jax.random.split(key)
-        rows = jax.random.permutation(order, len(images))[: UPDATES * BATCH].reshape(UPDATES, BATCH)
-        z = jax.random.uniform(latent, (UPDATES, BATCH, Z), minval=-1, maxval=1)
-        return jax.lax.scan(lambda c, b: update(c, (images[b[0]], b[1])), carry, (rows, z))[0]
+        rows = jax.random.permutation(order, len(images)).reshape(-1, hp.batch_size)
+        z = jax.random.uniform(latent, (*rows.shape, hp.z_size), minval=-1, maxval=1)
+        return jax.lax.scan(lambda c, b: update(c, images[b[0]], b[1]), carry, (rows, z))[0]
 
-    keys = jax.random.split(jax.random.key(0), 5)
-    gw, dw = network(keys[:2], (Z, HIDDEN, PIXELS)), network(keys[2:4], (PIXELS, HIDDEN, 1))
-
-    def zeros(weights):
-        return tuple(jax.tree.map(jnp.zeros_like, weights) for _ in range(2))
-
-    carry, images, key = (gw, dw, zeros(gw), zeros(dw), 1.0), jnp.asarray(images), keys[4]
+    d, g = network(keys[:2], 784, hp.d_hidden_size, 1), network(keys[2:4], hp.z_size, hp.g_hidden_size, 784)
+    carry, key, images = (start(g), start(d), 0), keys[4], jnp.asarray(digits().reshape(-1, 784))
     while True:
         key, now = jax.random.split(key)
         carry = jax.block_until_ready(epoch(carry, now, images))
-        yield
+        yield hp.updates_per_epoch
 
 
-def multiplied(pairs):
-    "The products of an epoch's updates a turn."
+# The limit
+
+
+def layer(rows, n, m, learns=True, back=True):
+    "The shapes of a layer's products: forward, then the gradients of the kernel and of the input where they are needed."
+    return [(rows, n, m), *([(n, rows, m)] if learns else []), *([(rows, m, n)] if back else [])]
+
+
+def mlp_products(hp, pixels=784):
+    "The products of an update, as (rows, inner, columns); those of the logits, a thousand times smaller, are left out."
+    n, hidden = hp.batch_size, hp.g_hidden_size
+    generator = layer(n, hp.z_size, hidden, back=False) + layer(n, hidden, pixels)
+    learn_d = layer(2 * n, pixels, hidden, back=False)  # real and fake joined: the fewest products
+    return generator + learn_d + layer(n, pixels, hidden, learns=False)
+
+
+def dcgan_products(hp):
+    "The same, each convolution unfolded."
+    n, g, d = hp.batch_size, hp.g_hidden_size, hp.d_hidden_size
+
+    def judge(n, learns, pixels):
+        shrink = layer(n * 196, 16, d, learns, back=pixels) + layer(n * 49, 16 * d, 2 * d, learns)
+        return shrink + layer(n * 16, 32 * d, 4 * d, learns) + layer(n, 64 * d, 8 * d, learns)
+
+    enlarge = layer(n * 49, 2 * g, 16 * g) + layer(n * 196, g, 16)
+    generator = layer(n, hp.z_size, 98 * g, back=False) + enlarge
+    return generator + judge(2 * n, learns=True, pixels=False) + judge(n, learns=False, pixels=True)
+
+
+def multiplied(hp, shapes):
+    "Nothing but the matrix products of an update, at the speed of NumPy's."
+    rng = np.random.default_rng(0)
+    pairs = [[rng.standard_normal(s, dtype=np.float32) for s in ((n, k), (k, m))] for n, k, m in shapes]
     while True:
-        for _ in range(UPDATES):
-            multiply(pairs)
-        yield
+        for _ in range(hp.updates_per_epoch):
+            for left, right in pairs:
+                left @ right
+        yield hp.updates_per_epoch
 
 
-def matmul_limit(images):
-    "The limit: nothing but the nine matrix products of an update."
-    yield from multiplied(products(BATCH, Z, HIDDEN, PIXELS))
+# The races
 
 
-CONTENDERS = {
-    "ours, through train": ours,
-    "2017 graph": graph_2017,
-    "Keras example": keras_example,
-    "Keras, jit and 50 steps a call": keras_tuned,
-    "PyTorch eager": torch_eager,
-    "PyTorch, torch.compile": torch_compile,
-    "JAX lax.scan": jax_scan,
-    "limit: matrix products alone": matmul_limit,
+def grown(size=28, **changes):
+    "Our update and its limit where something has grown."
+    hp = recipe("post", **changes)
+    limit = partial(multiplied, hp, mlp_products(hp, size * size))
+    return {OURS: partial(through_fit, hp, size), LIMIT: limit}
+
+
+CORES = {"one process, one core": (1,), "one process, two cores": (2,), "two processes, a core each": (1, 1)}
+IDEAS = {  # from the plainest to ours, and one that did not help: what differs, compiled by XLA, updates in a call
+    "a graph function an update": ("latents inside", False, 1),
+    "compiled by XLA": ("latents inside", True, 1),
+    "blocks of 50 updates": ("latents inside", True, 50),
+    "latents drawn outside the program": ("fakes twice", True, 50),
+    "fakes made once an update": ("ours", True, 50),
+    "real and fake joined, not kept": ("joined", True, 50),
+}
+RACES = {
+    "post": {
+        OURS: partial(through_train, POST),
+        "2017 graph": graph_2017,
+        "Keras example": partial(keras_example, POST, jit_compile=True, steps_per_execution=50),
+        "PyTorch": partial(torch_eager, POST, torch_mlp),
+        "JAX": jax_scan,
+        LIMIT: partial(multiplied, POST, mlp_products(POST)),
+    },
+    "dcgan": {
+        OURS: partial(through_train, DCGAN),
+        "ours, compiled by XLA": partial(by_xla, DCGAN),
+        "Keras example": partial(keras_example, DCGAN, jit_compile=False),
+        "PyTorch, channels first": partial(torch_eager, DCGAN, torch_dcgan),
+        "PyTorch, channels last": partial(torch_eager, DCGAN, torch_dcgan, "channels_last"),
+        LIMIT: partial(multiplied, DCGAN, dcgan_products(DCGAN)),
+    },
+    "ideas": {name: partial(a_form, *how) for name, how in IDEAS.items()}
+    | {LIMIT: partial(multiplied, POST, mlp_products(POST))},
+}
+RACES |= {f"scaling batch {n}": grown(batch_size=n) for n in (10, 25, 50, 100, 200, 400, 800)}
+RACES |= {
+    f"scaling width {n}": grown(g_hidden_size=n, d_hidden_size=n) for n in (128, 256, 512, 1024, 2048, 4096)
+}
+RACES |= {f"scaling size {n}": grown(size=n) for n in (28, 32, 64)}
+RACES |= {
+    f"devices {name} {n}": dict.fromkeys(CORES, partial(through_fit, recipe(name, batch_size=n)))
+    for name, n in (("post", 100), ("post", 1_000), ("post", 10_000), ("dcgan", 100))
 }

@@ -1,24 +1,34 @@
-"""What the tests share: the checkout, its settings, and processes that start from nothing."""
+"""What the tests share: the checkout, its settings, data, the built site and a browser."""
 
+import atexit
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from configparser import ConfigParser
+import tempfile
 from importlib.metadata import distribution
 from pathlib import Path
 
+import chapters
 import pytest
+from filelock import FileLock
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = chapters.ROOT
 
 
 def pytest_configure():
-    "Let the processes of the tests hear Ctrl-C, which a shell's background jobs are made to ignore."
+    """Let the processes of the tests hear Ctrl-C, which a shell's background jobs are made to ignore.
+
+    What XLA compiles is kept for all of them: half of a short training run is compiling the same program again.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if "TF_XLA_FLAGS" not in os.environ:  # the workers have it from whoever started them
+        folder = tempfile.mkdtemp()
+        os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={folder}"
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -28,11 +38,9 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def settings():
-    "The section of settings.ini that holds everything."
-    parser = ConfigParser(delimiters=["="])
-    parser.read(ROOT / "settings.ini", encoding="utf-8")
-    return parser["DEFAULT"]
+def settings() -> dict[str, str]:
+    "What settings.ini holds."
+    return chapters.settings()
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +74,25 @@ def tracked() -> list[Path]:
     return [Path(name) for name in done.stdout.split("\0") if name and (ROOT / name).is_file()]
 
 
+@pytest.fixture(scope="session")
+def digits():
+    "The digits that come with the package."
+    from learning_gan.parts.data import load_mnist
+
+    return load_mnist("embedded")
+
+
+@pytest.fixture(scope="session")
+def whole_mnist():
+    "All 70,000, where they are at hand."
+    from learning_gan.parts.data import DataUnavailable, load_mnist
+
+    try:
+        return load_mnist("mnist")
+    except DataUnavailable as error:
+        pytest.skip(f"needs the whole MNIST: {error}")
+
+
 @pytest.fixture
 def bare_env(tmp_path) -> dict[str, str]:
     "An environment with an empty home and without the variables that steer this project."
@@ -79,13 +106,22 @@ def bare_env(tmp_path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory) -> Path:
-    """The site, built by smalldocs from a copy of what it is made of; the checkout is left alone.
+    """The site, built once for all workers by smalldocs, from a copy of what it is made of.
 
     Where SITE_READY names a folder, the site that was built there is tested instead: before Quarto's is published.
     """
     if ready := os.environ.get("SITE_READY"):
         return Path(ready)
-    copy = tmp_path_factory.mktemp("site")
+    base = tmp_path_factory.getbasetemp()
+    copy = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "site"
+    with FileLock(f"{copy}.lock"):
+        if not copy.exists():
+            build_site(copy)
+    return copy / "_docs"
+
+
+def build_site(copy: Path) -> None:
+    "Build it in the folder `copy`, and leave the processor's seconds there."
     unread = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "runs")
     for folder in ("nbs", "tools", "learning_gan"):
         shutil.copytree(ROOT / folder, copy / folder, ignore=unread)
@@ -96,9 +132,8 @@ def site(tmp_path_factory) -> Path:
     done = subprocess.run(build, cwd=copy, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     after = os.times()
-    seconds = (after.children_user + after.children_system) - (before.children_user + before.children_system)
+    seconds = after.children_user + after.children_system - before.children_user - before.children_system
     (copy / "seconds.txt").write_text(f"{seconds}")
-    return copy / "_docs"
 
 
 @pytest.fixture(scope="module")

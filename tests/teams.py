@@ -8,14 +8,16 @@ import sys
 
 import numpy as np
 
-from learning_gan.devices import choose_strategy
+from learning_gan.run.devices import choose_strategy
 
 
 def ten_updates(name, strategy, images, labels) -> dict[str, np.ndarray]:
     "Means of the losses so far after each update, and all weights."
-    from learning_gan.backend import keras
-    from learning_gan.recipe import recipe
-    from learning_gan.training import Minibatches, build_gan, fit_minibatches
+    from learning_gan.core.backend import keras
+    from learning_gan.parts.minibatches import Minibatches
+    from learning_gan.parts.recipes import recipe
+    from learning_gan.run.session import fit_minibatches
+    from learning_gan.run.training import build_gan
 
     hp = recipe(name, epochs=1, batch_size=24, g_hidden_size=8, d_hidden_size=8)
     with strategy.scope():
@@ -34,8 +36,8 @@ def ten_updates(name, strategy, images, labels) -> dict[str, np.ndarray]:
 
 def keras_fit(strategy, images) -> dict[str, np.ndarray]:
     "The loss of an epoch of Keras's own `fit`, or why it is refused."
-    from learning_gan.recipe import recipe
-    from learning_gan.training import build_gan
+    from learning_gan.parts.recipes import recipe
+    from learning_gan.run.training import build_gan
 
     with strategy.scope():
         gan = build_gan(recipe("steady", g_hidden_size=8, d_hidden_size=8), 0)
@@ -49,7 +51,7 @@ def keras_fit(strategy, images) -> dict[str, np.ndarray]:
 
 def main(out, devices, *names) -> None:
     strategy = choose_strategy(int(devices))
-    from learning_gan.data import load_mnist
+    from learning_gan.parts.data import load_mnist
 
     train = load_mnist("embedded").train
     found = keras_fit(strategy, train.images)

@@ -5,9 +5,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from learning_gan.data import load_mnist
-from learning_gan.recipe import HyperParameters
-from learning_gan.training import Minibatches, build_gan
+from learning_gan.parts.data import load_mnist
+from learning_gan.parts.minibatches import Minibatches
+from learning_gan.parts.recipes import HyperParameters
+from learning_gan.run.training import build_gan
 
 
 @cache

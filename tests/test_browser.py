@@ -3,14 +3,23 @@
 import json
 import re
 from importlib.resources import files
-from pathlib import Path
 
 import pytest
+from chapters import page_name, reading_order
 from in_browser import MARKS, tab
 
 pytestmark = MARKS
-ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted(re.sub(r"^\d+_", "", path.stem) + ".html" for path in (ROOT / "nbs").glob("*.ipynb"))
+PAGES = [*map(page_name, reading_order())]
+LOSSES = "build/losses.html"  # with formulas, figures, code and its documentation
+# One page of each kind: what axe finds, it finds in what they are made of.
+KINDS = [
+    "index.html",
+    LOSSES,
+    "measure/diagnosis.html",
+    "go_on/lab.html",
+    "machine/commands.html",
+    "404.html",
+]
 OTHER = {"ko": "en", "en": "ko"}
 # What a reader sees: text that takes up room. A page is in one language when none of the other is seen.
 SEEN = """language => [...document.querySelectorAll(`[lang="${language}"]:not(html)`)]
@@ -32,28 +41,19 @@ def press(opened, wanted: str) -> None:
 
 
 def shows_one_language(opened) -> list[str]:
-    "What is wrong with the switch: it must hide exactly the other language, and say so to a screen reader."
-    found = []
-    for language, other in OTHER.items():
-        press(opened, language)
-        if opened.evaluate(SEEN, other) or opened.evaluate(SEEN, language) <= 3:
-            found.append(f"in {language}, {other} is seen or {language} is not")
-        if opened.evaluate("document.documentElement.lang") != language:
-            found.append(f"in {language}, the page calls itself something else")
-    press(opened, "both")
-    if not all(opened.evaluate(SEEN, language) > 3 for language in OTHER):
-        found.append("in both, one is missing")
-    return found
-
-
-def fits_a_phone(opened) -> list[str]:
-    opened.set_viewport_size({"width": 360, "height": 740})
+    "What is wrong with the switch: it must hide exactly the other language, and the page must fit its window."
     found = []
     for wanted in ("ko", "en", "both"):
-        press(opened, wanted)
+        opened.evaluate("wanted => learningGan.show(wanted)", wanted)  # as the buttons do
+        for language, other in OTHER.items():
+            if (opened.evaluate(SEEN, language) > 3) != (wanted in (language, "both")):
+                found.append(f"in {wanted}, {language} is seen or is not")
+            if wanted == other and opened.evaluate(SEEN, language):
+                found.append(f"in {wanted}, some {language} is seen")
         if (beyond := opened.evaluate(SIDEWAYS)) > 0:
-            found.append(f"at 360 pixels the page scrolls {beyond} pixels sideways in {wanted}")
-    opened.set_viewport_size({"width": 1300, "height": 900})
+            found.append(f"in {wanted}, the page scrolls {beyond} pixels sideways")
+        if wanted != "both" and opened.evaluate("document.documentElement.lang") != wanted:
+            found.append(f"in {wanted}, the page calls itself something else")
     return found
 
 
@@ -75,28 +75,56 @@ def serious_violations(opened, scheme: str) -> list[str]:
     if scheme == "dark":
         options["runOnly"] = ["color-contrast", "link-in-text-block"]
     # Colours of code are the same everywhere and slow to check: they are checked on one page.
-    context = {"include": [["html"]], "exclude": [] if opened.url.endswith("losses.html") else [["pre span"]]}
-    found = opened.evaluate("([context, options]) => axe.run(context, options)", [context, options])[
-        "violations"
-    ]
+    context = {"include": [["html"]], "exclude": [] if LOSSES in opened.url else [["pre span"]]}
+    run = "([context, options]) => axe.run(context, options)"
     return [
-        f"{scheme}: {v['id']}: {v['help']}: {[node['html'][:120] for node in v['nodes'][:3]]}"
-        for v in found
-        if v["impact"] in ("serious", "critical")
+        f"{scheme}: {found['id']}: {found['help']}: {[node['html'][:120] for node in found['nodes'][:3]]}"
+        for found in opened.evaluate(run, [context, options])["violations"]
+        if found["impact"] in ("serious", "critical")
     ]
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_page(browser, address, page):
-    "No error, nothing from elsewhere, one language at a time, room on a phone, both schemes, nothing serious for axe."
-    with tab(browser, address, page, color_scheme="light") as opened:
-        found = shows_one_language(opened) + fits_a_phone(opened)
-        for scheme in ("light", "dark"):
+def test_every_page_shows_one_language_at_a_time_and_fits_a_phone(browser, address):
+    "And it makes no error, and fetches nothing from elsewhere: `tab` sees to that."
+    found = []
+    with tab(browser, address, viewport={"width": 360, "height": 740}) as opened:
+        for page in PAGES:
+            opened.goto(address + page)
+            found += [f"{page}: {what}" for what in shows_one_language(opened)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("page", KINDS)
+def test_a_page_of_each_kind_is_accessible_in_both_schemes(browser, site, address, page):
+    text = (site / page).read_text(encoding="utf-8")
+    with tab(browser, address, color_scheme="light") as opened:
+        if page == "404.html":
+            opened.set_content(text.replace('<base href="/learning_gan/">', f'<base href="{address}">'))
+        else:
+            opened.goto(address + page)
+        found = shows_one_language(opened)
+        for scheme, language in (("light", "ko"), ("dark", "en")):
+            press(opened, language)
             opened.emulate_media(color_scheme=scheme)
             found += follows_the_scheme(opened, scheme) + serious_violations(opened, scheme)
         if opened.locator("math").count() and not opened.evaluate(MATH_FONT):
             found.append("formulas are not in their font")
         assert not found, "\n".join(found)
+
+
+def test_the_look_on_a_phone_and_in_the_dark(browser, address):
+    "Links in tables break between words, comments are paler than code, a table that goes on has a shadow at its edge."
+    style = "([selector, name]) => { const e = document.querySelector(selector); return e && getComputedStyle(e)[name] }"
+    with tab(
+        browser, address, "read/tips.html", color_scheme="dark", viewport={"width": 360, "height": 740}
+    ) as opened:
+        assert opened.evaluate(style, ["main table", "backgroundImage"]).count("linear-gradient") == 4
+        assert opened.evaluate(style, ["main table a", "wordBreak"]) != "break-all"
+        opened.goto(address + LOSSES)
+        comment, code = (
+            opened.evaluate(style, [f"pre.sourceCode {part}", "color"]) for part in ("span.co", "code")
+        )
+        assert comment != code
 
 
 def test_scheme_can_be_chosen(browser, address):
@@ -106,14 +134,14 @@ def test_scheme_can_be_chosen(browser, address):
         opened.locator(".quarto-color-scheme-toggle").first.click()
         opened.wait_for_function(f"{background} !== {json.dumps(light)}")
         dark = opened.evaluate(background)
-        opened.goto(address + PAGES[0])
+        opened.goto(address + PAGES[1])
         assert opened.evaluate(background) == dark
 
 
-def test_first_visit_follows_the_browser(browser, address):
-    for locale, expected in (("ko-KR", "ko"), ("en-US", "en"), ("fr-FR", "en")):
-        with tab(browser, address, locale=locale) as opened:
-            assert mode(opened) == expected
+@pytest.mark.parametrize(("locale", "expected"), [("ko-KR", "ko"), ("en-US", "en"), ("fr-FR", "en")])
+def test_first_visit_follows_the_browser(browser, address, locale, expected):
+    with tab(browser, address, locale=locale) as opened:
+        assert mode(opened) == expected
 
 
 def test_choice_survives_a_page_change_and_a_reload(browser, address):
@@ -128,11 +156,11 @@ def test_choice_survives_a_page_change_and_a_reload(browser, address):
 
 
 def test_address_decides_the_language(browser, address):
-    with tab(browser, address, "losses.html?lang=ko") as opened:
+    with tab(browser, address, f"{LOSSES}?lang=ko") as opened:
         assert mode(opened) == "ko"
-        opened.goto(address + "losses.html?lang=en")
+        opened.goto(f"{address}{LOSSES}?lang=en")
         assert mode(opened) == "en"
-        opened.goto(address + "generator.html")
+        opened.goto(f"{address}build/generator.html")
         assert mode(opened) == "en", "a language asked for once is remembered"
 
 
@@ -148,15 +176,12 @@ def test_titles_and_alternative_texts_follow_the_switch(browser, address):
 
 
 def test_without_scripts_both_languages_show(browser, address):
-    with tab(browser, address, "losses.html", java_script_enabled=False) as opened:
-        for language in OTHER:
-            shown = opened.locator(f'main div[lang="{language}"]').first
-            assert shown.is_visible()
+    with tab(browser, address, LOSSES, java_script_enabled=False) as opened:
+        assert all(opened.locator(f'main div[lang="{language}"]').first.is_visible() for language in OTHER)
 
 
 @pytest.mark.parametrize(
-    ("language", "word"),
-    [("ko", "generator"), ("en", "잠재 벡터"), ("ko", "교차 엔트로피"), ("en", "equilibrium")],
+    ("language", "word"), [("ko", "equilibrium"), ("en", "잠재 벡터"), ("ko", "교차 엔트로피")]
 )
 def test_search_leads_to_what_was_sought(browser, address, language, word):
     "A word of either language is found whichever is shown, and can be seen where its result leads."
@@ -164,32 +189,31 @@ def test_search_leads_to_what_was_sought(browser, address, language, word):
         while (w.nextNode()) { const e = w.currentNode.parentElement;
             if (w.currentNode.data.toLowerCase().includes(word) && e.getClientRects().length) return true }
         return false }"""
-    with tab(browser, address, f"index.html?lang={language}") as opened:
+    with tab(browser, address, f"{LOSSES}?lang={language}") as opened:  # from a folder, as most pages are
         opened.locator("#quarto-search input").fill(word)
         result = opened.locator("a.search-result, a.search-result-link").first
         result.wait_for()
         assert " / " not in result.locator(".search-result-title").inner_text(), "titles follow the switch"
         result.click()
-        opened.wait_for_url(lambda url: "index.html?lang" not in url)
+        opened.wait_for_url(lambda url: "?lang" not in url)
         opened.wait_for_load_state()
         assert opened.evaluate(seen, word.lower())
-        opened.goto(address + "losses.html")
+        opened.goto(address + PAGES[1])
         assert mode(opened) == language, "showing both for a search is not a choice to remember"
 
 
 def test_keyboard_reaches_the_switch(browser, address):
-    with tab(browser, address, "losses.html") as opened:
-        button = opened.locator('.lang-switch button[data-mode="ko"]')
-        button.focus()
+    with tab(browser, address, LOSSES) as opened:
+        opened.locator('.lang-switch button[data-mode="ko"]').focus()
         opened.keyboard.press("Enter")
         assert mode(opened) == "ko"
 
 
 def test_phone_menu_opens_the_chapters(browser, address):
-    with tab(browser, address, "losses.html", viewport={"width": 360, "height": 740}) as opened:
+    with tab(browser, address, LOSSES, viewport={"width": 360, "height": 740}) as opened:
         sidebar = opened.locator("#quarto-sidebar")
         opened.locator(".quarto-btn-toggle").first.click()
         opened.wait_for_timeout(400)
         assert sidebar.bounding_box()["x"] >= 0
         opened.locator("#quarto-sidebar a.sidebar-link:visible").nth(2).click()
-        opened.wait_for_url(lambda url: "losses.html" not in url)
+        opened.wait_for_url(lambda url: LOSSES not in url)

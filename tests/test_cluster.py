@@ -4,65 +4,30 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import chapters
 import numpy as np
+import processes
 import pytest
+from processes import Process
 
-from learning_gan.devices import ClusterError, read_cluster
-from learning_gan.runs import read_config, read_history
+from learning_gan.run.devices import ClusterError, read_cluster
+from learning_gan.run.folder import read_config, read_history
 
-pytestmark = pytest.mark.cluster
-TEAMS = Path(__file__).parent / "teams.py"
-TRAIN = ["-c", "from learning_gan.cli import train_command; train_command()"]
-SMALL = ["--data", "embedded", "--g_hidden_size", "8", "--d_hidden_size", "8", "--batch_size", "1000"]
-RECIPES = ["post", "dcgan"]
-
-
-class Worker:
-    "A process that is one machine of a cluster; what it prints lies in two files."
-
-    def __init__(self, folder: Path, number: int, addresses: list[str], command: list):
-        self.files = [folder / f"{number}.{kind}" for kind in ("out", "err")]
-        cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": number}}
-        one = {"TF_CONFIG": json.dumps(cluster), "TF_NUM_INTRAOP_THREADS": "1"}
-        with ExitStack() as opened:
-            out, err = (opened.enter_context(open(path, "w")) for path in self.files)
-            arguments = [sys.executable, *map(os.fspath, command)]
-            self.process = subprocess.Popen(arguments, env=os.environ | one, stdout=out, stderr=err)
-
-    @property
-    def said(self) -> list[list[str]]:
-        "Lines on standard output and on standard error."
-        return [path.read_text().splitlines() for path in self.files]
-
-    def wait(self, seconds: float = 240) -> int:
-        return self.process.wait(seconds)
-
-
-@pytest.fixture
-def cluster(tmp_path):
-    "Start machines that know each other; nothing of them is left behind."
-    started = []
-
-    def start(commands: list[list], addresses: list[str] | None = None) -> list[Worker]:
-        addresses = addresses or [f"localhost:{port}" for port in free_ports(len(commands))]
-        folder = tmp_path / f"said_{len(started)}"
-        folder.mkdir()
-        workers = [Worker(folder, i, addresses, command) for i, command in enumerate(commands)]
-        for worker in workers:
-            worker.addresses = addresses
-        started.extend(workers)
-        return workers
-
-    yield start
-    for worker in started:
-        worker.process.kill()
-        worker.wait()
+SMALL = [
+    "--data",
+    "embedded",
+    "--g_hidden_size",
+    8,
+    "--d_hidden_size",
+    8,
+    "--batch_size",
+    5_502,
+    "--epochs",
+    1,
+]
 
 
 def free_ports(n: int) -> list[int]:
@@ -74,117 +39,110 @@ def free_ports(n: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def train(out: Path, *more) -> list:
-    return [*TRAIN, "--out", out, *SMALL, *map(str, more)]
+@pytest.fixture
+def machines(tmp_path):
+    "Start trainings on machines that know each other, each with its own words; nothing of them is left behind."
+    started = []
+
+    def start(out: Path, *words: list, addresses=None) -> list[Process]:
+        addresses = addresses or [f"localhost:{port}" for port in free_ports(len(words))]
+        for number, more in enumerate(words):
+            cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": number}}
+            env = os.environ | {"TF_CONFIG": json.dumps(cluster), "TF_NUM_INTRAOP_THREADS": "1"}
+            folder = tmp_path / f"said_{len(started)}"
+            started.append(Process(folder, "train", "--out", out, *SMALL, *more, env=env))
+            started[-1].addresses = addresses
+        return started[-len(words) :]
+
+    yield start
+    for machine in started:
+        machine.signal(signal.SIGKILL)
 
 
-def until(true, seconds: float = 120) -> None:
-    "Wait until something has happened."
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.2)
+def same_losses(one: Path, other: Path) -> None:
+    "The losses agree within rounding, and have moved."
+    one, other = map(read_history, (one, other))
+    for name in one.dtype.names[1:5]:
+        np.testing.assert_allclose(one[name], other[name], atol=1e-4, err_msg=name)
+    assert abs(one["d_loss"][0] - one["d_loss_mean"][0]) > 0.01
 
 
 # The same result
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory) -> dict[str, np.ndarray]:
-    "Ten updates of each recipe on one device."
-    path = tmp_path_factory.mktemp("alone") / "alone.npz"
-    subprocess.run([sys.executable, TEAMS, path, "1", *RECIPES], check=True, timeout=240)
-    return dict(np.load(path))
+def try_chapter() -> None:
+    "The cells that part the CPU, and fit, which a process does before all else or never: `nbdev_test` skips them."
+    from nbdev.test import test_nb
+
+    passed, _ = test_nb(chapters.NOTEBOOKS / "machine" / "51_devices.ipynb", basepath=chapters.ROOT)
+    assert passed
 
 
-def check_same(found: dict, alone: dict) -> None:
-    "The losses of ten updates agree within rounding."
-    for name in RECIPES:
-        np.testing.assert_allclose(found[f"{name}_losses"], alone[f"{name}_losses"], atol=1e-4, err_msg=name)
-    assert alone["post_losses"].shape == (10, 2) and np.ptp(alone["post_losses"][:, 0]) > 0.05
+def test_two_devices_of_a_machine_train_as_one_does():
+    done = processes.run(try_chapter)
+    assert done.returncode == 0, done.stderr
 
 
-def test_two_devices_of_a_machine_train_as_one_does(tmp_path, alone):
-    "Batch normalisation measures the whole minibatch, and Keras's own `fit` works in the scope too."
-    path = tmp_path / "mirrored.npz"
-    subprocess.run([sys.executable, TEAMS, path, "2", *RECIPES], check=True, timeout=240)
-    found = dict(np.load(path))
-    check_same(found, alone)
-    np.testing.assert_allclose(found["fitted"], alone["fitted"], atol=1e-4)
-
-
-def test_the_chapter_holds_where_the_cpu_can_still_be_parted():
-    "In a process of its own: nbdev_test runs several chapters in one, and skips these cells."
-    chapter = Path(__file__).parent.parent / "nbs" / "36_several_machines.ipynb"
-    command = [Path(sys.executable).parent / "nbdev_test", "--path", chapter, "--flags", "notest"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0 and "Success." in done.stdout, done.stdout + done.stderr
-
-
-def test_three_machines_train_as_one_does(tmp_path, cluster, alone):
-    files = [tmp_path / f"{i}.npz" for i in range(3)]
-    workers = cluster([[TEAMS, file, "1", *RECIPES] for file in files])
-    assert [worker.wait() for worker in workers] == [0] * 3, workers[0].said
-    found = [dict(np.load(file)) for file in files]
-    check_same(found[0], alone)
-    for other in found[1:]:
-        for name in RECIPES:
-            np.testing.assert_array_equal(other[f"{name}_weights"], found[0][f"{name}_weights"])
-    assert "use learning_gan.training.train" in str(found[0]["refused"])
-
-
-# One run folder
-
-
-def test_two_commands_make_one_run_which_any_number_can_go_on_with(tmp_path, cluster):
-    run = tmp_path / "run"
-    workers = cluster([train(run, "--epochs", 2)] * 2)
-    assert [worker.wait() for worker in workers] == [0, 0], [w.said for w in workers]
-    (chief, _), (other, _) = (worker.said for worker in workers)
-    assert [line[:9] for line in chief[:2]] == ["Epoch 1/2", "Epoch 2/2"] and chief[2].startswith("pictures")
-    assert other == [f"done: the chief keeps the run in {run}"]
-    assert len(read_history(run)) == 2 and (run / "samples.png").exists()
-    assert read_config(run)["replicas"] == 2
-
-    done = subprocess.run(
-        [sys.executable, *train(run, "--epochs", 3)], capture_output=True, text=True, timeout=240
+@pytest.mark.parametrize(
+    ("recipe", "count"),
+    [("post", 2), pytest.param("dcgan", 3, marks=pytest.mark.long)],
+)
+def test_machines_train_as_one_does_into_one_folder_which_any_number_can_go_on_with(
+    tmp_path, machines, recipe, count
+):
+    "Batch normalisation measures the whole minibatch."
+    run, alone, words = tmp_path / "run", tmp_path / "alone", ["--recipe", recipe]
+    chief, *others = machines(run, *[words] * count)
+    assert [machine.wait() for machine in (chief, *others)] == [0] * count, chief.err.read_text()
+    processes.succeed("train", "--out", alone, *SMALL, *words)
+    same_losses(run, alone)
+    lines = chief.out.read_text().splitlines()
+    assert lines[0].startswith("Epoch 1/1") and lines[1].startswith("pictures")
+    assert {other.out.read_text() for other in others} == {f"done: the chief keeps the run in {run}\n"}
+    assert read_config(run)["replicas"] == count and (run / "samples.png").exists()
+    done = processes.run("train", "--out", run, *SMALL, *words, "--epochs", 2)
+    assert done.returncode == 0 and "resuming after epoch 1 of 2" in done.stdout
+    assert (
+        "may not continue to the bit" in done.stderr
+        and f"replicas is {count} there and 1 here" in done.stderr
     )
-    assert done.returncode == 0 and "resuming after epoch 2 of 3" in done.stdout
-    assert "may not continue to the bit" in done.stderr and "replicas is 2 there and 1 here" in done.stderr
 
 
 # Faults
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("killed", [0, 1])
-def test_a_killed_machine_ends_the_others_and_the_same_commands_go_on(tmp_path, cluster, killed):
-    run, epochs = tmp_path / "run", 40
-    workers = cluster([train(run, "--epochs", epochs)] * 2)
-    until(lambda: (run / "checkpoints" / "epoch_00002.npz").exists())
+def test_a_killed_machine_ends_the_others_and_the_same_commands_go_on(tmp_path, machines, killed):
+    run, epochs = tmp_path / "run", 60
+    words = ["--epochs", epochs, "--batch_size", 1_000]
+    workers = machines(run, words, words)
+    workers[0].wait(until=(run / "checkpoints" / "epoch_00002.npz").exists)
     if killed:  # while both run: a second chief, and somebody alone in the same folder
-        second = cluster([train(run, "--epochs", epochs)], workers[0].addresses)[0]
-        alone = subprocess.run([sys.executable, *train(run)], capture_output=True, text=True, timeout=120)
-        assert second.wait() == 1 and "is this worker running already?" in second.said[1][-1]
-        assert alone.returncode == 1 and "another process is training" in alone.stderr
-    workers[killed].process.send_signal(signal.SIGKILL)
-    assert workers[1 - killed].wait(60) == 1
-    waiting, why = workers[1 - killed].said[1]
+        (second,) = machines(run, words, addresses=workers[0].addresses)
+        assert second.wait() == 1 and "is this worker running already?" in second.err.read_text()
+        assert "another process is training" in processes.refused("train", "--out", run, *SMALL, *words)
+    workers[killed].signal(signal.SIGKILL)
+    left = workers[1 - killed]
+    assert left.wait(seconds=60) == 1
+    waiting, why = left.err.read_text().splitlines()
     assert waiting.endswith("waiting for the others")
     assert why.startswith("learning_gan_train: another machine of the cluster is gone: give all the same")
     done = len(read_history(run))
     assert 2 <= done < epochs
-    if not killed:
-        return
+    if killed:
+        words[1] = done + 1
+        workers = machines(run, words, words)
+        assert [worker.wait() for worker in workers] == [0, 0]
+        assert f"resuming after epoch {done} of {done + 1}" in workers[0].out.read_text()
 
-    workers = cluster([train(run, "--epochs", done + 1)] * 2)
-    assert [worker.wait() for worker in workers] == [0, 0]
-    assert f"resuming after epoch {done} of {done + 1}" in workers[0].said[0]
 
-
-def test_machines_that_were_given_different_commands_are_told(tmp_path, cluster):
-    workers = cluster([train(tmp_path / "run", "--seed", seed) for seed in (0, 1)])
+@pytest.mark.long
+def test_machines_that_were_given_different_commands_are_told(tmp_path, machines):
+    workers = machines(tmp_path / "run", ["--seed", 0], ["--seed", 1])
     assert [worker.wait() for worker in workers] == [1, 1]
-    assert all("the machines disagree: give all the same command" in worker.said[1][-1] for worker in workers)
+    for worker in workers:
+        assert "the machines disagree: give all the same command" in worker.err.read_text().splitlines()[-1]
 
 
 def config(**changes) -> str:
@@ -193,54 +151,42 @@ def config(**changes) -> str:
     return json.dumps(good | changes)
 
 
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("{", "Expecting"),
-        ("[]", "indices"),
-        ("{}", "'cluster'"),
-        (config(cluster={}), "name workers"),
-        (config(cluster={"worker": ["a:1"], "ps": ["b:2"]}), "nothing else"),
-        (config(cluster={"worker": "a:1"}), "host:port"),
-        (config(cluster={"worker": ["a", "b:2"]}), "host:port"),
-        (config(cluster={"worker": ["a:1", "a:1"]}), "twice"),
-        (config(cluster={"chief": ["a:1", "b:2"], "worker": ["c:3"]}), "two chiefs"),
-        (config(task={"type": "chief", "index": 0}), "'chief'"),
-        (config(task={"type": "worker", "index": 2}), "index into it"),
-        (config(task={"type": "worker", "index": -1}), "index into it"),
-        (config(task={"type": "worker", "index": "1"}), "index into it"),
-        (config(task=None), "subscriptable"),
-    ],
-)
-def test_a_wrong_configuration_is_refused_with_an_example(text, why):
-    with pytest.raises(ClusterError) as refused:
-        read_cluster(text)
-    assert why in str(refused.value) and "it looks like" in str(refused.value)
+def of_workers(*addresses, **more) -> str:
+    return config(cluster={"worker": list(addresses), **more})
 
 
-def test_a_right_configuration_is_read():
+WRONG = [
+    ("{", "Expecting"),
+    ("[]", "indices"),
+    (of_workers("a:1", ps=["b:2"]), "nothing else"),
+    (config(cluster={"worker": "a:1"}), "host:port"),
+    (of_workers("a", "b:2"), "host:port"),
+    (of_workers("a:1", "a:1"), "twice"),
+    (of_workers("c:3", chief=["a:1", "b:2"]), "two chiefs"),
+    (config(task={"type": "chief", "index": 0}), "'chief'"),
+    *((config(task={"type": "worker", "index": index}), "index into it") for index in (2, -1, "1")),
+    (config(task=None), "subscriptable"),
+]
+
+
+def test_a_configuration_is_read_or_refused_with_an_example():
+    for text, why in WRONG:
+        with pytest.raises(ClusterError, match=why) as refused:
+            read_cluster(text)
+        assert "it looks like" in str(refused.value)
     assert read_cluster(config()) == (["a:1", "b:2"], 1)
-    both = {"chief": ["c:3"], "worker": ["a:1", "b:2"]}
-    assert read_cluster(config(cluster=both)) == (["c:3", "a:1", "b:2"], 2)
-    assert read_cluster(config(cluster=both, task={"type": "chief", "index": 0}))[1] == 0
+    chief = of_workers("a:1", "b:2", chief=["c:3"])
+    assert read_cluster(chief) == (["c:3", "a:1", "b:2"], 2)
+    assert read_cluster("{}") == read_cluster(config(cluster={})) == ([""], 0)  # a single machine
 
 
-@pytest.mark.parametrize(
-    ("environment", "flags", "why"),
-    [
-        ({"TF_CONFIG": "{"}, [], "TF_CONFIG cannot be used"),
-        ({}, ["--devices", "0"], "--devices must be from 1"),
-        ({}, ["--devices", "3"], "3 devices cannot share equally: use 999 or 1002"),
-        ({"TF_CONFIG": config()}, ["--devices", "2"], "has none"),
-    ],
-)
-def test_the_command_says_it_in_one_line(tmp_path, environment, flags, why):
-    done = subprocess.run(
-        [sys.executable, *train(tmp_path / "run", *flags)],
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 1 and done.stderr.count("\n") == 1 and why in done.stderr
+def test_the_command_says_it_in_one_line(tmp_path):
+    for cluster, flags, why in [
+        ("{", [], "TF_CONFIG cannot be used"),
+        ("", ["--devices", 0], "--devices must be from 1"),
+        ("", ["--devices", 4], "4 devices cannot share equally: use 5500 or 5504"),
+        (config(), ["--devices", 2], "has none"),
+    ]:
+        env = os.environ | {"TF_CONFIG": cluster}
+        assert why in processes.refused("train", "--out", tmp_path / "run", *SMALL, *flags, env=env)
     assert not (tmp_path / "run").exists()

@@ -11,6 +11,7 @@ import time
 import tracemalloc
 import warnings
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learning_gan import cli, sources
-from learning_gan.backend import keras
-from learning_gan.data import DataError, DataUnavailable, load_mnist
-from learning_gan.sources import STEMS, download, idx_path, read_idx
+from learning_gan.app import commands as cli
+from learning_gan.core.backend import keras
+from learning_gan.parts import sources
+from learning_gan.parts.data import DataError, DataUnavailable, load_mnist
+from learning_gan.parts.sources import STEMS, fetched, idx_path, read_idx
 
 STEADY = settings(deadline=None, derandomize=True, database=None, max_examples=200)
 
@@ -63,7 +65,8 @@ def read_or_refuse(file: Path, content: bytes) -> None:
         message = str(error)
     else:
         return
-    assert message.startswith(f"{file} ") and "fetch it again" in message
+    assert message.startswith(f"{file} ")
+    assert "fetch it again" in message or "write it as unsigned bytes" in message
 
 
 @STEADY
@@ -121,11 +124,17 @@ def test_a_header_that_announces_too_much_is_refused_unread(file, shape):
 
 
 @pytest.mark.parametrize(
-    "magic", [b"\0\0\x09\x01", b"\0\0\x08\x00", b"\0\0\x08\x05", b"\1\0\x08\x01", b"\x89PNG"]
+    "magic", [b"\0\0\x0a\x01", b"\0\0\x08\x00", b"\0\0\x08\x05", b"\1\0\x08\x01", b"\x89PNG"]
 )
 def test_a_wrong_magic_number_is_refused(file, magic):
     file.write_bytes(magic + struct.pack(">I", 1) + b"!")
-    with pytest.raises(DataError, match="not an IDX file of unsigned bytes"):
+    with pytest.raises(DataError, match="not an IDX file of unsigned bytes: fetch it again"):
+        read_idx(file)
+
+
+def test_an_idx_file_of_floats_is_told_what_it_is(file):
+    file.write_bytes(b"\0\0\x0d\x01" + struct.pack(">If", 1, 0.5))
+    with pytest.raises(DataError, match="is an IDX file of floats: write it as unsigned bytes"):
         read_idx(file)
 
 
@@ -138,7 +147,7 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path):
 
 # The folder of four files
 
-NAMES = [f"{stem}-idx{dimensions}-ubyte" for stem, dimensions in STEMS.items()]
+NAMES = [f"{stem}-idx{dimensions[0]}-ubyte" for stem, dimensions in STEMS.items()]
 
 
 @pytest.fixture
@@ -148,11 +157,9 @@ def mnist(tmp_path, monkeypatch) -> Path:
     folder.mkdir()
     shapes = [(40, 28, 28), (40,), (10, 28, 28), (10,)]
     arrays = [rng.integers(0, 10, shape).astype(np.uint8) for shape in shapes]
-    hashes = {}
-    for stem, name, array in zip(STEMS, NAMES, arrays, strict=True):
+    for name, array in zip(NAMES, arrays, strict=True):
         (folder / name).write_bytes(idx(array))
-        hashes[stem] = hashlib.sha256(array).hexdigest()
-    monkeypatch.setattr(sources, "MNIST_FILES", hashes)
+    monkeypatch.setattr(sources, "MNIST_SHA256", [hashlib.sha256(array).hexdigest() for array in arrays])
     return folder
 
 
@@ -186,6 +193,7 @@ def make_folder(path: Path) -> None:
     path.mkdir()
 
 
+NOT_MNIST = "is not as mnist was published"
 DAMAGES = {
     "missing": (lambda folder: (folder / NAMES[0]).unlink(), NAMES[0], "put the four IDX files"),
     "cut short": (lambda folder: os.truncate(folder / NAMES[0], 999), NAMES[0], "is cut short"),
@@ -193,11 +201,11 @@ DAMAGES = {
     "one image less": (
         lambda folder: rewrite(folder / NAMES[2], lambda a: a[1:]),
         NAMES[2],
-        "is not MNIST's",
+        NOT_MNIST,
     ),
-    "one pixel": (lambda folder: rewrite(folder / NAMES[0], one_pixel), NAMES[0], "is not MNIST's"),
-    "images and labels": (lambda folder: swap(folder, *NAMES[:2]), NAMES[0], "is not MNIST's"),
-    "train and test": (lambda folder: swap(folder, NAMES[0], NAMES[2]), NAMES[0], "is not MNIST's"),
+    "one pixel": (lambda folder: rewrite(folder / NAMES[0], one_pixel), NAMES[0], NOT_MNIST),
+    "images and labels": (lambda folder: swap(folder, *NAMES[:2]), NAMES[0], NOT_MNIST),
+    "train and test": (lambda folder: swap(folder, NAMES[0], NAMES[2]), NAMES[0], NOT_MNIST),
     "a web page": (lambda folder: (folder / NAMES[3]).write_text("<html>404"), NAMES[3], "not an IDX file"),
     "empty": (lambda folder: (folder / NAMES[3]).write_bytes(b""), NAMES[3], "not an IDX file"),
     "a folder": (lambda folder: make_folder(folder / NAMES[2]), NAMES[2], "put the four IDX files"),
@@ -240,16 +248,22 @@ def test_a_relative_of_mnist_is_known_by_its_published_files(mnist, monkeypatch,
     for name, content in packed.items():
         (mnist / f"{name}.gz").write_bytes(content)
         (mnist / name).unlink()
-    with pytest.raises(
-        DataError, match=f"is not the gzip file that {source} was published as.*use the data 'idx'"
-    ):
+    with pytest.raises(DataError, match=f"is not as {source} was published.*use the data 'idx'"):
         load_mnist(source, mnist)
-    md5 = {stem: hashlib.md5(packed[name]).hexdigest() for stem, name in zip(STEMS, NAMES, strict=True)}
-    monkeypatch.setattr(sources, {"fashion_mnist": "FASHION_MD5", "kmnist": "KMNIST_MD5"}[source], md5)
+    md5 = [hashlib.md5(packed[name]).hexdigest() for name in NAMES]
+    monkeypatch.setattr(sources, source, partial(sources._relative, source, md5, "nowhere"))
     found = load_mnist(source, mnist)
     assert found.name == source and len(found.validation) == 40 and found.image_shape == (28, 28, 1)
     other = load_mnist("idx", mnist)
     assert other.name == "idx" and len(other.train) == 40 and other.sha256 == found.sha256
+
+
+def test_colour_and_columns_of_labels_are_read_under_any_name(tmp_path):
+    colour = np.zeros((5, 8, 8, 3), np.uint8)
+    (tmp_path / "train-images-idx4-ubyte.gz").write_bytes(gzip.compress(idx(colour)))
+    (tmp_path / "train-labels-idx2-ubyte").write_bytes(idx(np.arange(5, dtype=np.uint8)[:, None]))
+    found = load_mnist("idx", tmp_path)
+    assert found.image_shape == (8, 8, 3) and found.train.labels.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_other_images_under_mnists_names_are_told_what_to_do(mnist):
@@ -264,14 +278,12 @@ def test_other_images_under_mnists_names_are_told_what_to_do(mnist):
 
 
 @pytest.fixture
-def npz(mnist, monkeypatch) -> bytes:
-    "A file that counts as Keras's `mnist.npz` while the test runs."
+def npz(mnist) -> bytes:
+    "A small file like Keras's `mnist.npz`."
     buffer = io.BytesIO()
     keys = ("x_train", "y_train", "x_test", "y_test")
     np.savez(buffer, **{key: read_idx(mnist / name) for key, name in zip(keys, NAMES, strict=True)})
-    content = buffer.getvalue()
-    monkeypatch.setattr(sources, "MNIST_NPZ_SHA256", hashlib.sha256(content).hexdigest())
-    return content
+    return buffer.getvalue()
 
 
 @pytest.fixture
@@ -370,45 +382,50 @@ BAD_SERVERS = [
 
 
 @pytest.mark.parametrize("how", BAD_SERVERS)
-def test_a_bad_download_is_given_up_in_time(server, cache, how):
+def test_a_bad_download_is_given_up_in_time(server, npz, cache, monkeypatch, how):
+    download_from(monkeypatch, f"{server}/{how}", npz)
     start = time.monotonic()
-    with pytest.raises(DataUnavailable, match=r"could not be downloaded.*'embedded'$"):
-        download("mnist.npz", f"{server}/{how}", sources.MNIST_NPZ_SHA256, "datasets", 0.5)
+    with pytest.raises(DataUnavailable, match=r"mnist could not be downloaded.*'embedded'$"):
+        sources.mnist(seconds=10)
     assert time.monotonic() - start < 2.5
 
 
-def download_from(monkeypatch, url: str) -> list[float]:
+def download_from(monkeypatch, url: str, npz: bytes) -> list[float]:
     "Let the data come from here, twenty times as fast; the seconds that each download was allowed."
-    allowed = []
+    allowed, get = [], keras.utils.get_file
 
-    def quick(name, _, file_hash, subdir, seconds):
+    def get_here(fname, origin, file_hash):
+        return get(fname, url, file_hash=hashlib.sha256(npz).hexdigest())
+
+    def quick(name, seconds, fetch):
         allowed.append(seconds)
-        return download(name, url, file_hash, subdir, seconds / 20)
+        return fetched(name, seconds / 20, fetch)
 
-    monkeypatch.setattr(sources, "download", quick)
+    monkeypatch.setattr(keras.src.datasets.mnist, "get_file", get_here)
+    monkeypatch.setattr(sources, "fetched", quick)
     return allowed
 
 
-def test_a_good_download_fills_the_cache_and_is_read_from_there(server, cache, monkeypatch, capfd):
-    download_from(monkeypatch, f"{server}/whole")
+def test_a_good_download_fills_the_cache_and_is_read_from_there(server, npz, cache, monkeypatch, capfd):
+    download_from(monkeypatch, f"{server}/whole", npz)
     first = load_mnist("mnist")
     assert [path.name for path in cache.parent.iterdir()] == ["mnist.npz"]
-    download_from(monkeypatch, f"{server}/missing")
+    download_from(monkeypatch, f"{server}/missing", npz)
     assert load_mnist("mnist").sha256 == first.sha256
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("left", ["cut", "another"])
 def test_what_a_broken_download_left_is_fetched_again(server, cache, npz, monkeypatch, left):
-    download_from(monkeypatch, f"{server}/whole")
+    download_from(monkeypatch, f"{server}/whole", npz)
     cache.parent.mkdir()
     cache.write_bytes(npz[:-1] if left == "cut" else bytes(len(npz)))
     assert len(load_mnist("mnist").test) == 10
     assert cache.read_bytes() == npz
 
 
-def test_auto_waits_ten_seconds_at_most_and_warns_once(server, cache, monkeypatch):
-    allowed = download_from(monkeypatch, f"{server}/slow")
+def test_auto_waits_ten_seconds_at_most_and_warns_once(server, npz, cache, monkeypatch):
+    allowed = download_from(monkeypatch, f"{server}/slow", npz)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert load_mnist("auto").name == "embedded"
@@ -417,3 +434,14 @@ def test_auto_waits_ten_seconds_at_most_and_warns_once(server, cache, monkeypatc
         w for w in caught if w.category is UserWarning
     ]  # others may come from what is collected meanwhile
     assert "could not be downloaded" in str(warning.message)
+
+
+def test_auto_can_be_told_to_use_the_embedded_digits_at_once(cache, monkeypatch, mnist):
+    def never(*_):
+        raise AssertionError("nothing is to be looked for")
+
+    monkeypatch.setenv("LEARNING_GAN_DATA", "embedded")
+    monkeypatch.setattr(sources, "fetched", never)
+    with warnings.catch_warnings(action="error"):
+        assert load_mnist().name == "embedded"
+    assert load_mnist("auto", mnist).name == "mnist"  # a folder that is given comes first

@@ -1,4 +1,4 @@
-"""The doctor, through its command: runs made on purpose, other people's files, and bad input in one line."""
+"""The diagnosis, through its command: runs made on purpose, other people's files, and bad input in one line."""
 
 import json
 import shutil
@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from learning_gan.cli import diagnose_command
-from learning_gan.data import load_mnist, to_unit_range
-from learning_gan.museum import EXHIBITS, train_exhibit
-from learning_gan.recipe import recipe
-from learning_gan.recording import TrainingDiverged
-from learning_gan.records import add_samples, read_losses
-from learning_gan.runs import sample_files
-from learning_gan.training import train
+from learning_gan.app.commands import diagnose_command
+from learning_gan.measure.records import add_samples, read_losses
+from learning_gan.parts.data import load_mnist, to_unit_range
+from learning_gan.parts.recipes import recipe
+from learning_gan.run.folder import sample_files
+from learning_gan.run.recorder import TrainingDiverged
+from learning_gan.run.training import train
+from learning_gan.trials.changes import FAILURES, train_change
 
 QUICK = dict(epochs=2, batch_size=1_000, g_hidden_size=32, d_hidden_size=32)
 
@@ -33,12 +33,12 @@ def diagnosed(tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ["swapped", "shared_step", "diverged"])
 def test_a_run_made_on_purpose_is_named(name, tmp_path, diagnosed):
-    train_exhibit(EXHIBITS[name], load_mnist("embedded"), tmp_path / "run", seed=3, **QUICK)
+    train_change(FAILURES[name], load_mnist("embedded"), tmp_path / "run", seed=3, **QUICK)
     found, text = diagnosed("--run", tmp_path / "run")
     first = found["findings"][0]
-    assert (first["name"], first["sure"]) == (EXHIBITS[name].finding, "certain")
+    assert (first["name"], first["sure"]) == (FAILURES[name].finding, "certain")
     assert set(first) == {"name", "sure", "evidence", "try", "exhibit"}
-    assert first["exhibit"].endswith(f"when_it_goes_wrong.html#{first['name']}")
+    assert first["exhibit"].endswith(f"measure/diagnosis.html#{first['name']}")
     assert first["evidence"] in text
 
 
@@ -114,7 +114,7 @@ BAD = {
     "semicolons": ("epoch;d_loss;g_loss\n1;1;1\n2;1;1\n", None, "save it with commas"),
     "decimal commas": ('epoch,d_loss,g_loss\n1,"0,3","1,2"\n2,"0,3","1,2"\n', None, "with a point"),
     "one epoch": ("epoch,d_loss,g_loss\n1,1,1\n", None, "fewer than two epochs"),
-    "flat samples": (LOSSES["healthy"][0], (16, 784), "make it [n, height, width]"),
+    "flat samples": (LOSSES["healthy"][0], (16, 783), "make it [n, height, width]"),
     "few samples": (LOSSES["healthy"][0], (2, 28, 28), "give 8 or more"),
 }
 

@@ -1,5 +1,6 @@
-"""The house rules: pins, workflows, notebooks and paths are as CONTRIBUTING.md says."""
+"""The house rules: layers, pins, workflows and paths are as CONTRIBUTING.md says, and README.md is the home page."""
 
+import ast
 import json
 import os
 import re
@@ -7,94 +8,133 @@ import sys
 from importlib.metadata import PackageNotFoundError, distribution, entry_points
 from pathlib import Path
 
+import build_readme
+import chapters
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "nbs").glob("*.ipynb"))
 BINARY = {".bin", ".gif", ".ico", ".keras", ".npz", ".png", ".woff2"}
 HOSTS = re.compile(r"pypi\.org|pythonhosted\.org|registry\.npmjs|deb\.debian\.org|repo\.maven|proxy\.golang")
 MACHINE_PATHS = re.compile(r"(?<![\w.~/-])/(?:work|root|home|Users|tmp)/[\w.]")
-PINNED_EXTRAS = ("dev", "parity", "oracle", "browser")
+PINNED_EXTRAS = ("dev", "studies", "parity", "oracle", "browser")
 
 
-def notebook_cases():
-    return pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+# ---------------------------------------------------------------- the package
+
+WINGS = ["core", "parts", "run", "measure", "trials", "app", "catalogue"]
+PACKAGE = chapters.ROOT / "learning_gan"
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if not path.name.startswith("_")
+}
 
 
-def cells(path: Path, kind: str) -> list[dict]:
-    return [
-        cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == kind
+def imported(module: str, path: Path) -> set[str]:
+    "The modules of the package that a module names: imported anywhere, also inside functions, or written in a string."
+    package, found = ["learning_gan", *module.split(".")[:-1]], set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
+            base = base if node.level else node.module
+            found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found |= set(re.findall(r"^(learning_gan(?:\.\w+)+)(?::\w+)?$", node.value))
+    found = {name.removeprefix("learning_gan.") for name in found}
+    return {name for name in found if name in MODULES and name != module}
+
+
+def test_imports_go_downward_only():
+    "From a wing to those below it or within itself, never in a circle; what reaches up by a string is the catalogue."
+    needs = {module: imported(module, path) for module, path in MODULES.items()}
+    assert {module.split(".")[0] for module in needs} == set(WINGS) and sum(map(len, needs.values())) > 80
+    height = {module: WINGS.index(module.split(".")[0]) for module in needs}
+    upward = [
+        f"{one} → {other}" for one, others in needs.items() for other in others if height[one] < height[other]
     ]
+    assert upward == []
+    while free := [module for module, others in needs.items() if not others & needs.keys()]:
+        for module in free:
+            del needs[module]
+    assert needs == {}, f"in a circle: {needs}"
 
 
-def source(cell: dict) -> str:
-    return "".join(cell["source"])
+def test_a_module_has_its_notebooks_name():
+    "And lies in the wing that its notebook says; each notebook that exports has one."
+    made_by = {}
+    for name in chapters.reading_order():
+        for cell in chapters.cells(chapters.read(name), "code"):
+            if found := re.search(r"^#\| default_exp (\S+)", cell, re.M):
+                made_by[found[1]] = chapters.page_name(name).split("/")[-1].removesuffix(".html")
+    assert set(made_by) == set(MODULES)
+    assert {module: page for module, page in made_by.items() if module.split(".")[-1] != page} == {}
 
 
-# Files
+def test_no_module_hides_a_name_that_the_package_gives():
+    import learning_gan
+
+    tops = {module.split(".")[0] for module in MODULES}
+    assert not tops & set(learning_gan.__all__)
+    assert all(getattr(learning_gan, name) for name in learning_gan.__all__)
+
+
+def test_every_console_script_resolves(settings):
+    installed = {e.name: e for e in entry_points(group="console_scripts") if e.dist.name == "learning_gan"}
+    declared = dict(line.split("=") for line in settings["console_scripts"].split())
+    assert {name: e.value for name, e in installed.items()} == declared
+    assert all(callable(entry.load()) for entry in installed.values())
+
+
+# ---------------------------------------------------------------- files
 
 
 def test_every_make_target_that_is_named_exists(root, tracked):
     "A reader who types what a chapter, a comment or a result file says finds it."
-    makefile = (root / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    targets = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(encoding="utf-8"), re.M))
     for path in tracked:
         if path.suffix in {".ipynb", ".md", ".py", ".ini", ".json"}:
-            named = re.findall(r"[`\"]make ([a-z-]+)[`\"]", path.read_text(encoding="utf-8"))
+            named = re.findall(r"[`\"]make ([a-z-]+)[`\" ]", path.read_text(encoding="utf-8"))
             assert set(named) <= targets, path
 
 
-def test_no_registry_host_and_no_path_of_one_machine(root, tracked):
+def test_no_registry_host_and_no_path_of_one_machine_and_nothing_large(root, tracked):
     found = []
     for path in tracked:
-        if path.suffix in BINARY:
-            continue
-        text = (root / path).read_text(encoding="utf-8")
-        found += [f"{path}: {hit[0]}" for rule in (HOSTS, MACHINE_PATHS) for hit in rule.finditer(text)]
+        found += [f"{path} is large"] if (root / path).stat().st_size > 8_000_000 else []
+        if path.suffix not in BINARY:
+            text = (root / path).read_text(encoding="utf-8")
+            found += [f"{path}: {hit[0]}" for rule in (HOSTS, MACHINE_PATHS) for hit in rule.finditer(text)]
     assert found == []
 
 
-def test_no_tracked_file_is_large(root, tracked):
-    assert [path for path in tracked if (root / path).stat().st_size > 8_000_000] == []
+def test_the_readme_is_made_from_the_home_page(root, settings):
+    "It shows a picture before any prose, its commands exist, and its links work in both places."
+    readme, (text, figures) = (root / "README.md").read_text(encoding="utf-8"), build_readme.readme()
+    assert readme == text, "README.md is stale: run make export"
+    assert {path.name: path.read_bytes() for path in (root / build_readme.FIGURES).iterdir()} == figures
+    before, picture, _ = re.split(r'<img src="([^"]+)"', readme, maxsplit=1)
+    assert "<div" not in before and (root / picture).stat().st_size > 10_000
+    commands = "\n".join(re.findall(r"```bash\n(.*?)```", readme, re.S)).splitlines()
+    assert {"make train", "make test"} <= set(commands)
+    scripts = [line.split("=")[0] for line in settings["console_scripts"].split()]
+    assert all(line.split()[0] in scripts for line in commands if line.startswith("learning_gan_"))
+    assert [link for link in re.findall(r"\]\(([^)\s]+)\)", readme) if not link.startswith("https://")] == []
+    pages = {chapters.page_name(name) for name in chapters.reading_order()}
+    assert set(re.findall(rf"{re.escape(chapters.published())}/([\w/]+\.html)", readme)) <= pages
+    assert readme.count('"Learning GAN"') == readme.count("Udacity") == 2  # credit, once in each language
 
 
-def test_ci_entry_point_is_executable(root):
-    assert os.access(root / ".ci" / "run", os.X_OK)
-
-
-# Dependencies
+# ---------------------------------------------------------------- dependencies
 
 
 def requirements(settings, extra: str | None = None) -> list[Requirement]:
-    key = f"{extra}_requirements" if extra else "requirements"
-    return [Requirement(line) for line in settings[key].split()]
-
-
-@pytest.fixture(scope="session")
-def pins(root) -> dict[str, str]:
-    "Version of each pinned project, by its canonical name."
-    lines = (root / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    lines = [line for line in lines if not line.startswith("#")]
-    assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[0-9][\w.!+]*", line)] == []
-    found = dict(line.split("==") for line in lines)
-    assert list(found) == sorted(found)
-    assert len(found) == len(lines)
-    return found
-
-
-def test_pins_satisfy_the_settings(settings, pins):
-    for extra in (None, *PINNED_EXTRAS):
-        for need in requirements(settings, extra):
-            version = pins[canonicalize_name(need.name)]
-            assert need.specifier.contains(version), f"{need} is pinned to {version}"
-
-
-@pytest.fixture(scope="session")
-def needed(settings, needs_of) -> set[str]:
-    "Every project that the pinned set needs on this machine."
-    return needs_of(need for extra in (None, *PINNED_EXTRAS) for need in requirements(settings, extra))
+    return [
+        Requirement(line) for line in settings[f"{extra}_requirements" if extra else "requirements"].split()
+    ]
 
 
 def installed(name: str) -> str | None:
@@ -105,17 +145,27 @@ def installed(name: str) -> str | None:
         return None
 
 
-def test_every_need_is_pinned_and_every_pin_is_needed(settings, pins, needed):
+@pytest.fixture(scope="session")
+def pins(root) -> dict[str, str]:
+    "Version of each pinned project, by its canonical name."
+    lines = (root / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    lines = [line for line in lines if not line.startswith("#")]
+    assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[0-9][\w.!+]*", line)] == []
+    found = dict(line.split("==") for line in lines)
+    assert list(found) == sorted(found) and len(found) == len(lines)
+    return found
+
+
+def test_pins_are_what_the_settings_need_and_what_is_installed(settings, pins, needs_of):
     "The pins are made on the oldest Python; some of them a newer one does not need."
+    wanted = [need for extra in (None, *PINNED_EXTRAS) for need in requirements(settings, extra)]
+    assert [need for need in wanted if not need.specifier.contains(pins[canonicalize_name(need.name)])] == []
+    needed = needs_of(wanted)
+    assert {name: installed(name) for name in needed} == {name: pins[name] for name in needed}
     unneeded = set(pins) - needed
-    assert needed <= set(pins)
+    assert {name for name in unneeded if installed(name)} == set()
     if sys.version_info[:2] == tuple(map(int, settings["min_python"].split("."))):
         assert unneeded == set()
-    assert {name for name in unneeded if installed(name)} == set()
-
-
-def test_what_is_installed_is_what_is_pinned(needed, pins):
-    assert {name: installed(name) for name in needed} == {name: pins[name] for name in needed}
 
 
 def test_contributing_explains_every_dependency(root, settings):
@@ -125,84 +175,44 @@ def test_contributing_explains_every_dependency(root, settings):
     assert {name for name in needs if f"| `{name}` |" not in text} == set()
 
 
-def test_every_console_script_resolves(settings):
-    installed = {e.name: e for e in entry_points(group="console_scripts") if e.dist.name == "learning_gan"}
-    declared = dict(line.split("=") for line in settings["console_scripts"].split())
-    assert {name: e.value for name, e in installed.items()} == declared
-    for entry in installed.values():
-        assert callable(entry.load())
-
-
-# Workflows
+# ---------------------------------------------------------------- workflows
 
 
 @pytest.fixture(scope="session")
 def workflows(root) -> dict[str, dict]:
-    found = {
+    return {
         path.name: yaml.safe_load(path.read_text()) for path in (root / ".github/workflows").glob("*.yaml")
     }
-    assert {"test.yaml", "deploy.yaml"} <= found.keys()
-    return found
 
 
-def test_actions_are_pinned_by_commit_with_their_version(root):
-    pinned = re.compile(r"uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+(\.\d+)+$")
+def test_workflows_have_pinned_actions_least_rights_and_an_end(root, workflows):
+    assert {"test.yaml", "deploy.yaml"} <= workflows.keys() and os.access(root / ".ci" / "run", os.X_OK)
     lines = [
         line for path in (root / ".github/workflows").glob("*.yaml") for line in path.read_text().splitlines()
     ]
     uses = [line.strip().removeprefix("- ") for line in lines if "uses: " in line and "uses: ./" not in line]
-    assert len(uses) >= 4
-    assert [line for line in uses if not pinned.fullmatch(line)] == []
-
-
-def test_workflows_have_least_rights_and_an_end(workflows):
+    pinned = re.compile(r"uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+(\.\d+)+$")
+    assert len(uses) >= 4 and [line for line in uses if not pinned.fullmatch(line)] == []
     for name, flow in workflows.items():
         assert flow["permissions"] == {"contents": "read"}, name
         for job in flow["jobs"].values():
-            assert "uses" in job or job["timeout-minutes"] <= 60  # a workflow that it uses has its own
+            assert "uses" in job or job["timeout-minutes"] <= 180  # a workflow that it uses has its own
             assert set(job.get("permissions", {})) <= {"pages", "id-token"}, name
+
+
+def test_workflows_run_all_pythons_that_we_support_and_the_long_tests_each_week(settings, workflows):
+    test = workflows["test.yaml"]
+    lines = (chapters.ROOT / "setup.py").read_text(encoding="utf-8")
+    supported = [f"3.{minor}" for minor in re.search(r"for minor in \(([\d, ]+)\)", lines)[1].split(", ")]
+    assert test["jobs"]["test"]["strategy"]["matrix"]["python"] == supported
+    assert supported[0] == settings["min_python"]
+    assert "schedule" in test[True] and "long" in json.dumps(
+        workflows["deploy.yaml"]["jobs"]
+    )  # YAML reads `on` as true
 
 
 def test_hooks_run_the_tools_of_this_environment(root):
     config = yaml.safe_load((root / ".pre-commit-config.yaml").read_text())
-    hooks = [hook for repo in config["repos"] for hook in repo["hooks"]]
-    scripts = {hook["entry"].split()[0] for hook in hooks}
+    scripts = {hook["entry"].split()[0] for repo in config["repos"] for hook in repo["hooks"]}
     assert scripts == {f".venv/bin/{name}" for name in ("nbdev_clean", "nbdev_export", "ruff")}
     assert all((Path(sys.executable).parent / Path(script).name).is_file() for script in scripts)
-
-
-# Notebooks
-
-
-@notebook_cases()
-def test_plumbing_is_folded_in_jupyter(path):
-    "The first screen in JupyterLab is the chapter's title and words, not its imports."
-    from execute_notebooks import is_plumbing
-
-    open_cells = [
-        source(cell)
-        for cell in cells(path, "code")
-        if is_plumbing(cell) and not cell["metadata"].get("jupyter", {}).get("source_hidden")
-    ]
-    assert open_cells == []
-
-
-@notebook_cases()
-def test_korean_prose_stays_in_its_blocks(path):
-    for cell in cells(path, "markdown"):
-        outside = re.sub(r'<(div|span) lang="ko">.*?</\1>|^#.*$', "", source(cell), flags=re.S | re.M)
-        assert not re.search("[가-힣]", outside), outside
-
-
-@notebook_cases()
-def test_no_fences_that_jupyter_shows_as_text(path):
-    assert [source(cell) for cell in cells(path, "markdown") if ":::" in source(cell)] == []
-
-
-def test_every_chapter_opens_with_the_same_cell_for_colab():
-    opening = {path.stem: source(cells(path, "code")[0]) for path in NOTEBOOKS if path.stem[:2].isdigit()}
-    assert len(set(opening.values())) == 1, opening
-    cell = next(iter(opening.values()))
-    assert cell.startswith("#| hide\n")
-    assert 'find_spec("learning_gan")' in cell
-    assert "%pip install -q git+https://github.com/learning-gan/learning_gan" in cell

@@ -12,8 +12,9 @@ import victims
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learning_gan import data, training
-from learning_gan.recipe import RECIPES, HyperParameters, check_seed, recipe
+from learning_gan.parts import data, images
+from learning_gan.parts.recipes import RECIPES, HyperParameters, check_seed, recipe
+from learning_gan.run import training
 
 STEADY = settings(deadline=None, derandomize=True, database=None, max_examples=200)
 FEW = settings(STEADY, max_examples=100)
@@ -50,7 +51,7 @@ def outside(name: str) -> st.SearchStrategy:
         )
         return numbers | st.floats() | numbers.filter(lambda n: abs(n) < 2**63).map(np.int64)
     numbers = (st.floats() | near(low, high)).filter(lambda x: not low <= x <= high)
-    return numbers | numbers.map(np.float64) | st.integers(2) | st.integers(max_value=-1)
+    return numbers | numbers.map(np.float64) | st.integers(math.floor(high) + 1) | st.integers(max_value=-1)
 
 
 NO_NUMBERS = st.one_of(
@@ -86,7 +87,7 @@ def test_every_default_is_within_its_limits_and_has_a_line_of_help():
     assert all(field.metadata["help"] for field in fields(HyperParameters))
 
 
-@pytest.mark.parametrize("value", ["", "MLP", None, 3, ["mlp"], "learning_gan.network:mlp"])
+@pytest.mark.parametrize("value", ["", "MLP", None, 3, ["mlp"], "learning_gan.parts.networks:mlp"])
 @pytest.mark.parametrize("name", ["architecture", "loss"])
 def test_a_choice_that_is_not_registered_is_refused(name, value):
     with pytest.raises(ValueError, match=f"^unknown {name} .*: choose "):
@@ -133,7 +134,7 @@ def test_any_other_seed_is_refused(seed):
 # On the command line
 
 
-SMALL = data.as_dataset(np.zeros((2, 28, 28), np.uint8))
+SMALL = images.as_dataset(np.zeros((2, 28, 28), np.uint8))
 
 
 class Trained(Exception):

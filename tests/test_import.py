@@ -54,6 +54,10 @@ def test_help_of_the_installed_commands(settings, bare_env):
 
 @pytest.mark.slow
 def test_loading_tensorflow_is_quiet(bare_env):
-    command = [sys.executable, "-c", "from learning_gan.backend import keras; print(keras.backend.backend())"]
+    command = [
+        sys.executable,
+        "-c",
+        "from learning_gan.core.backend import keras; print(keras.backend.backend())",
+    ]
     done = subprocess.run(command, env=bare_env, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "tensorflow", "")

@@ -10,14 +10,14 @@ import pytest
 from in_browser import MARKS, tab
 from PIL import Image
 
-from learning_gan.backend import keras, tf
-from learning_gan.data import load_mnist, to_unit_range
-from learning_gan.inputs import SAMPLE, latents
-from learning_gan.losses import Loss, cross_entropy, discriminator_loss
-from learning_gan.optimizers import model_optimizers
-from learning_gan.recipe import recipe
-from learning_gan.sampling import latent_path
-from learning_gan.training import GAN, build_gan
+from learning_gan.core.backend import keras, tf
+from learning_gan.parts.data import load_mnist, to_unit_range
+from learning_gan.parts.inputs import SAMPLE, latents
+from learning_gan.parts.losses import Loss, cross_entropy, discriminator_loss
+from learning_gan.parts.optimizers import model_optimizers
+from learning_gan.parts.recipes import recipe
+from learning_gan.run.sampling import latent_path
+from learning_gan.run.training import GAN, build_gan
 
 pytestmark = [*MARKS, pytest.mark.lab]
 

@@ -1,121 +1,184 @@
-"""One new module and one entry in a registry add an architecture, a data source or a loss; all the rest knows what to do."""
+"""What stands in a registry, ours or a newcomer's, is trained, killed, resumed, sampled and diagnosed by the commands."""
 
+import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
+import newcomers
 import numpy as np
+import processes
 import pytest
-from killed import assert_same_after_a_kill
 from PIL import Image
 
-pytestmark = [pytest.mark.kill, pytest.mark.slow]
+pytestmark = pytest.mark.kill
+SMALL = [
+    "--g_hidden_size",
+    2,
+    "--d_hidden_size",
+    2,
+    "--batch_size",
+    2_200,
+    "--epochs",
+    2,
+    "--data",
+    "embedded",
+]
+RUNS = {  # what the command is told, and what another run in its folder would be
+    "relativistic": (["--loss", "relativistic", "--gamma", 0.5], ["--loss", "non_saturating"]),
+    "moments": (["--model", "moments"], ["--model", "gan"]),
+    "colour": (["--recipe", "dcgan", "--data", "crosses", "--epochs", 2], ["--data", "embedded"]),
+    "digits": (["--recipe", "digits", "--epochs", 2], ["--loss", "saturating"]),
+    "labels": (
+        ["--recipe", "labels", "--labels", 20, "--batch_size", 1_100, "--epochs", 2],
+        ["--labels", 100],
+    ),
+}
 
-NEWCOMERS = Path(__file__).parent / "newcomers.py"
-RECIPE = ["--architecture", "small_convolutions", "--loss", "least_squares", "--g_hidden_size", "4"]
-RECIPE += ["--d_hidden_size", "4", "--z_size", "8", "--batch_size", "500", "--epochs", "3", "--smooth", "0"]
+
+def run(*words):
+    return processes.succeed(*words, prepare=newcomers.register)
 
 
-def command(name: str, *words) -> list[str]:
-    return [sys.executable, str(NEWCOMERS), name, *map(str, words)]
-
-
-def run(name: str, *words) -> subprocess.CompletedProcess:
-    return subprocess.run(command(name, *words), capture_output=True, text=True, timeout=300)
+def trained(name: str, out: Path) -> list:
+    return ["train", "--out", out, *SMALL, *RUNS[name][0]]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
-    "A run from the start to the end."
-    out = tmp_path_factory.mktemp("new") / "run"
-    done = run("train", "--out", out, "--data", "crosses", *RECIPE)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("Epoch ") == 3
-    return out
+def finished(tmp_path_factory):
+    "A run from the start to the end, of each name; made once."
+    made = {}
+
+    def finished(name: str) -> Path:
+        if name not in made:
+            out = tmp_path_factory.mktemp(name) / "run"
+            assert run(*trained(name, out)).count("Epoch ") == 2
+            made[name] = out
+        return made[name]
+
+    return finished
 
 
-def test_it_trains_and_records_names_and_shape(finished):
-    config = json.loads((finished / "config.json").read_text())
-    assert (config["recipe"]["architecture"], config["recipe"]["loss"]) == (
-        "small_convolutions",
-        "least_squares",
-    )
-    assert config["recipe"]["input_size"] == 1024  # nobody had to say so
-    assert config["data"]["name"] == "crosses" and config["data"]["image_shape"] == [32, 32, 1]
-    with np.load(finished / "samples.npz") as npz:
-        assert npz["samples"].shape == (3, 16, 32, 32, 1)
-    with np.load(finished / "checkpoints" / "epoch_00003.npz") as npz:
-        assert {"generator/norm/moving_mean", "discriminator/norm/moving_variance"} <= set(npz.files)
-        assert np.abs(npz["generator/norm/moving_mean"]).max() > 0
+@pytest.mark.parametrize("name", RUNS)
+def test_it_is_trained_killed_resumed_and_refused_as_another(finished, tmp_path, name):
+    out, again = finished(name), tmp_path / "run"
+    names = ["history.csv", "samples.npz", "checkpoints/epoch_00002.npz"]
+    words = trained(name, again)
+    processes.same_after_a_kill(tmp_path, again, out, names, *words, prepare=newcomers.register)
+    refused = processes.refused(*words, *RUNS[name][1], prepare=newcomers.register)
+    flag, here = RUNS[name][1]
+    assert "holds another run" in refused and str(here) in refused and flag.removeprefix("--") in refused
+    for picture in ("losses.png", "samples.png", "epochs.png", "training.gif"):
+        Image.open(out / picture).load()
 
 
-def test_killed_it_goes_on_to_the_same_bits(finished, tmp_path):
-    words = ["--out", tmp_path / "run", "--data", "crosses", *RECIPE]
-    names = ["history.csv", "samples.npz", "checkpoints/epoch_00003.npz"]
-    assert_same_after_a_kill(command("train", *words), tmp_path / "run", finished, names)
-
-
-def test_it_is_sampled_and_drawn(finished, tmp_path):
-    done = run(
-        "sample", "--run", finished, "--out", tmp_path / "new.png", "--npz", tmp_path / "new.npz", "--n", 5
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize("name", RUNS)
+def test_it_is_sampled_and_diagnosed_and_each_command_reads_what_the_last_one_wrote(finished, tmp_path, name):
+    out, found = finished(name), tmp_path / "found.json"
+    run("sample", "--run", out, "--out", tmp_path / "new.png", "--npz", tmp_path / "new.npz", "--n", 10)
+    shape = json.loads((out / "config.json").read_text())["data"]["image_shape"]
     with np.load(tmp_path / "new.npz") as npz:
-        assert npz["samples"].shape == (5, 32, 32, 1) and np.abs(npz["samples"]).max() <= 1
-    assert Image.open(tmp_path / "new.png").size == (3 * 34 - 2, 2 * 34 - 2)
-    for name in ("losses.png", "samples.png", "epochs.png", "training.gif"):
-        Image.open(finished / name).load()
+        assert npz["samples"].shape == (10, *shape) and np.abs(npz["samples"]).max() <= 1
+    assert Image.open(tmp_path / "new.png").size == (4 * (shape[1] + 2) - 2, 3 * (shape[0] + 2) - 2)
+    run("diagnose", "--run", out, "--json", found)
+    assert {"findings", "cannot_tell"} == set(json.loads(found.read_text()))
+    if name != "moments":  # a log of a discriminator and a generator
+        run("diagnose", "--history", out / "history.csv", "--samples", tmp_path / "new.npz")
 
 
-def test_its_score_says_that_the_ruler_is_for_mnist(finished):
-    done = run("score", "--run", finished)
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert "MNIST" in line and "28" in line and "reshape" not in line
-    assert "'crosses'" in line and "mnist or embedded" in line
+def test_each_leaves_what_it_is_in_its_folder(finished):
+    recipe = {name: json.loads((finished(name) / "config.json").read_text())["recipe"] for name in RUNS}
+    assert (recipe["relativistic"]["loss"], recipe["relativistic"]["gamma"]) == ("relativistic", 0.5)
+    assert [recipe[name]["model"] for name in RUNS] == ["gan", "moments", "gan", "gan", "labels"]
+    columns = {name: next(csv.reader((finished(name) / "history.csv").open())) for name in RUNS}
+    assert columns["moments"] == ["epoch", "loss", "loss_mean", "nearest"]
+    assert columns["relativistic"][:5] == ["epoch", "d_loss", "g_loss", "d_loss_mean", "g_loss_mean"]
+    with np.load(finished("colour") / "samples.npz") as npz:
+        assert npz["samples"].shape == (2, 16, 32, 32, 3)
+    result = json.loads((finished("labels") / "result.json").read_text())
+    assert set(result) == {"labels", "seed", "epochs", "errors", "n_test"} and result["labels"] == 20
+    with np.load(finished("digits") / "checkpoints" / "epoch_00002.npz") as npz:
+        assert {"g_optimizer/up_1_kernel_average", "generator/norm_1/moving_mean"} <= set(npz.files)
+        assert not np.array_equal(npz["g_optimizer/up_1_kernel_average"], npz["generator/up_1/kernel"])
 
 
-def test_without_the_registration_the_names_are_refused(finished):
-    from learning_gan.runs import RunError
-    from learning_gan.sampling import load_generator
-
-    with pytest.raises(RunError, match="unknown architecture 'small_convolutions': choose mlp"):
-        load_generator(finished)
+def test_a_score_of_other_images_says_that_the_ruler_is_for_mnist(finished):
+    refused = processes.refused("score", "--run", finished("colour"), prepare=newcomers.register)
+    assert "MNIST" in refused and "crosses" in refused and "reshape" not in refused
 
 
-def test_a_convolution_is_not_compiled_on_a_cpu_and_a_dense_network_is(tmp_path):
-    sys.path.insert(0, str(NEWCOMERS.parent))
-    from newcomers import small_convolutions
-
-    from learning_gan.backend import tf
-    from learning_gan.optimizers import model_optimizers
-    from learning_gan.recipe import HyperParameters
-    from learning_gan.training import GAN, build_gan
-
-    gan = GAN(*small_convolutions(HyperParameters(g_hidden_size=4, d_hidden_size=4), (28, 28, 1), 0))
-    gan.compile(*model_optimizers())
-    assert gan.jit_compile is bool(tf.config.list_physical_devices("GPU"))
-    assert build_gan(HyperParameters(g_hidden_size=4), 0).jit_compile is True
+@pytest.mark.parametrize("name", ["relativistic", "moments"])
+def test_without_its_line_a_name_is_refused_with_those_that_are_known(finished, name):
+    refused = processes.refused("sample", "--run", finished(name), "--out", finished(name) / "x.png")
+    assert f"unknown {'loss' if name == 'relativistic' else 'model'} '{name}': choose " in refused
 
 
-def test_evaluation_and_reports_leave_the_statistics_alone():
-    from newcomers import crosses, small_convolutions
+def test_the_relativistic_loss_is_that_of_the_paper():
+    "A critic that is linear in the pixels has the same slope everywhere, w."
+    from learning_gan.core.backend import tf
+    from learning_gan.parts.recipes import recipe
 
-    from learning_gan.optimizers import model_optimizers
-    from learning_gan.recipe import HyperParameters
-    from learning_gan.training import GAN
+    rng = np.random.default_rng(0)
+    real, fake, w = (rng.normal(size=shape) for shape in ((5, 4, 3, 2), (5, 4, 3, 2), (24, 1)))
 
-    images = crosses().train.images[:200]
-    gan = GAN(*small_convolutions(HyperParameters(g_hidden_size=4, d_hidden_size=4), (32, 32, 1), 0))
-    gan.compile(*model_optimizers())
-    gan.fit(images, batch_size=100, verbose=0)
-    before = [v.numpy() for v in gan.state().values()]
-    gan.evaluate(images, verbose=0)
-    gan.report(images[:10], np.zeros((10, 100), "float32"), np.zeros((2, 100), "float32"))
-    for old, new in zip(before, gan.state().values(), strict=True):
-        np.testing.assert_array_equal(old, new.numpy())
-    assert any("moving" in name and np.abs(v.numpy()).max() > 0 for name, v in gan.state().items())
+    def critic(images):
+        return tf.reshape(images, (-1, 24)) @ w
+
+    behind = np.logaddexp(0, [-(one - other) for one, other in zip(critic(real), critic(fake), strict=True)])
+    expected = behind.mean() + 0.7 / 2 * 2 * (w**2).sum()
+    hp = recipe("post", gamma=0.7)
+    found = newcomers.relativistic_d(critic, tf.constant(real), tf.constant(fake), hp)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+# What is asked of a generator that is told labels
+
+
+def test_it_draws_the_digit_one_asks_for_and_refuses_what_cannot_be_asked(finished, tmp_path):
+    drawn, files = [], ["--out", tmp_path / "7.png", "--npz", tmp_path / "7.npz"]
+    for more in (["--digit", 7], ["--digit", 8], ["--digit", 7, "--average"]):
+        run("sample", "--run", finished("digits"), *files, "--n", 5, *more)
+        with np.load(tmp_path / "7.npz") as npz:
+            drawn.append(npz["samples"])
+    assert not any(np.array_equal(drawn[0], other) for other in drawn[1:])
+    for run_of, more, why in [
+        ("digits", ["--digit", 10], "from 0 to 9, not 10"),
+        ("moments", ["--digit", 7], "--recipe digits"),
+        ("moments", ["--average"], "keeps no average"),
+    ]:
+        words = ["--run", finished(run_of), "--out", tmp_path / "x.png", *more]
+        assert why in processes.refused("sample", *words, prepare=newcomers.register)
+    assert not (tmp_path / "x.png").exists()
+
+
+# Failures
+
+
+def fail(name: str, out: Path) -> None:
+    "Train a failure, as the chapter does, but quickly."
+    from learning_gan.parts.data import load_mnist
+    from learning_gan.trials.changes import FAILURES, train_change
+
+    quick = dict(epochs=2, batch_size=1_000, g_hidden_size=8, d_hidden_size=8)
+    train_change(FAILURES[name], load_mnist("embedded"), out, 0, **quick)
+
+
+def names_of_failures() -> list[str]:
+    from learning_gan.trials.changes import FAILURES
+
+    return list(FAILURES)
+
+
+@pytest.mark.parametrize("name", names_of_failures())
+def test_a_fresh_process_reads_the_folder_of_each_failure(tmp_path, name):
+    out, found = tmp_path / "run", tmp_path / "found.json"
+    processes.succeed(fail, name, out)
+    processes.succeed("diagnose", "--run", out, "--json", found)
+    assert "findings" in json.loads(found.read_text())
+    if list((out / "checkpoints").glob("*")):  # it has not diverged before the first
+        processes.succeed("sample", "--run", out, "--out", tmp_path / "new.png", "--n", 4)
+
+
+# Images that are no squares
 
 
 def test_images_that_are_no_squares_are_trained_drawn_and_sampled(tmp_path):
@@ -123,8 +186,8 @@ def test_images_that_are_no_squares_are_trained_drawn_and_sampled(tmp_path):
     header = np.array([0x803, *pixels.shape], ">u4").tobytes()
     (tmp_path / "train-images-idx3-ubyte").write_bytes(header + pixels.tobytes())
     own = ["--data", "idx", "--data_dir", tmp_path, "--epochs", 1, "--batch_size", 5_500]
-    trained = run("train", "--out", tmp_path / "run", *own)
-    assert (trained.returncode, trained.stderr) == (0, "")
-    sampled = run("sample", "--run", tmp_path / "run", "--out", tmp_path / "new.png", "--n", 4)
-    assert (sampled.returncode, sampled.stderr) == (0, "")
+    run("train", "--out", tmp_path / "run", *own)
+    run("sample", "--run", tmp_path / "run", "--out", tmp_path / "new.png", "--n", 4)
     assert Image.open(tmp_path / "new.png").size == (2 * 38 - 2, 2 * 18 - 2)
+    refused = processes.refused("train", "--recipe", "digits", "--out", tmp_path / "no", *own)
+    assert "no labels" in refused and not (tmp_path / "no").exists()

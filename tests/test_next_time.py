@@ -11,11 +11,11 @@ import pytest
 from killed import assert_same_after_a_kill
 from PIL import Image
 
-from learning_gan import cli
-from learning_gan.backend import keras
-from learning_gan.recipe import recipe
-from learning_gan.sampling import load_generator, sample
-from learning_gan.training import build_gan
+from learning_gan.app import commands as cli
+from learning_gan.core.backend import keras
+from learning_gan.parts.recipes import recipe
+from learning_gan.run.sampling import load_generator, sample
+from learning_gan.run.training import build_gan
 
 SMALL = [
     "--g_hidden_size",

@@ -11,7 +11,7 @@ def test_a_chapter_runs_away_from_the_checkout(root, bare_env, tmp_path):
     elsewhere, out = tmp_path / "elsewhere", tmp_path / "a folder with spaces"
     elsewhere.mkdir()
     command = ["jupyter", "nbconvert", "--to", "notebook", "--execute", "--output-dir", out]
-    chapter = root / "nbs" / "12_generator.ipynb"
+    chapter = root / "nbs" / "build/12_generator.ipynb"
     done = subprocess.run(
         [*command, chapter], cwd=elsewhere, env=bare_env, capture_output=True, text=True, timeout=300
     )

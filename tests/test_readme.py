@@ -56,7 +56,7 @@ def test_it_lists_every_chapter(readme, settings):
     sidebar = yaml.safe_load((ROOT / "nbs" / "sidebar.yml").read_text(encoding="utf-8"))["website"]["sidebar"]
     sections = [entry["contents"] for entry in sidebar["contents"] if isinstance(entry, dict)]
     chapters = [ROOT / "nbs" / name for section in sections for name in section]
-    assert {*chapters, ROOT / "nbs" / "index.ipynb"} == set((ROOT / "nbs").glob("*.ipynb"))
+    assert {*chapters, ROOT / "nbs" / "index.ipynb"} == set((ROOT / "nbs").rglob("*.ipynb"))
     listed = [(first_line(path), re.sub(r"^\d+_", "", path.stem) + ".html") for path in chapters]
     assert rows == listed
 
@@ -66,7 +66,7 @@ def test_every_link_leads_somewhere(readme, settings):
         assert link.startswith("https://"), (
             f"a relative link works in the README or on the site, not in both: {link}"
         )
-    pages = {re.sub(r"^\d+_", "", path.stem) for path in (ROOT / "nbs").glob("*.ipynb")}
+    pages = {re.sub(r"^\d+_", "", path.stem) for path in (ROOT / "nbs").rglob("*.ipynb")}
     site = re.escape(f"https://{settings['user']}.github.io/{settings['repo']}/")
     assert set(re.findall(rf"{site}(\w+)\.html", readme)) <= pages
 

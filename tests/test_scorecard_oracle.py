@@ -11,10 +11,10 @@ from scipy import stats
 from scipy.linalg import sqrtm
 from scipy.spatial.distance import cdist
 
-from learning_gan import measures
-from learning_gan.data import load_mnist
-from learning_gan.ruler import RULER_IMAGES, describe
-from learning_gan.scorecard import Reference, scorecard
+from learning_gan.measure import measures
+from learning_gan.measure.ruler import RULER_IMAGES, describe
+from learning_gan.measure.scoring import Reference, score
+from learning_gan.parts.data import load_mnist
 
 rng = np.random.default_rng(20_170_701)
 
@@ -184,9 +184,9 @@ def test_a_score_does_not_depend_on_the_order_of_the_images(embedded):
     digits, reference = embedded.validation[:400], Reference(embedded, 400)
     by_label = digits.labels.argsort(kind="stable")
     scores = [reference.measure(digits.images[order]) for order in (np.arange(400), by_label, by_label[::-1])]
-    for score in scores[1:]:
+    for found in scores[1:]:
         for name, value in without_kid(scores[0]).items():
-            assert score[name] == pytest.approx(value, abs=1e-9), name
+            assert found[name] == pytest.approx(value, abs=1e-9), name
     lows, highs = zip(*[score["kid_ci95"] for score in scores], strict=True)
     assert max(lows) < min(highs)
 
@@ -202,7 +202,7 @@ def test_memorisation_looks_at_every_image(embedded, first):
 def test_the_seed_decides_the_shuffles(embedded):
     images = embedded.validation.images[:200]
     first, again, other = (Reference(embedded, 200, seed) for seed in (0, 0, 1))
-    assert scorecard(images, first) == scorecard(images, again)
+    assert score(images, first) == score(images, again)
     assert first.real != other.real
 
 
@@ -219,8 +219,8 @@ SETTINGS = {
 DESCRIBE = """
 import hashlib, keras
 {settings}
-from learning_gan.data import load_mnist
-from learning_gan.ruler import describe
+from learning_gan.parts.data import load_mnist
+from learning_gan.measure.ruler import describe
 seen = describe(load_mnist("embedded").test.images)
 print(*(hashlib.sha256(array.tobytes()).hexdigest() for array in seen))
 """
@@ -256,10 +256,10 @@ def test_scoring_10_000_against_10_000_stays_below_2_gb():
     except Exception as error:
         pytest.skip(f"needs the whole MNIST: {error}")
     script = (
-        "from learning_gan.data import load_mnist\n"
-        "from learning_gan.scorecard import Reference, scorecard\n"
+        "from learning_gan.parts.data import load_mnist\n"
+        "from learning_gan.measure.scoring import Reference, score\n"
         "data = load_mnist('mnist')\n"
-        "scorecard(data.train.images[:10_000], Reference(data, 10_000))\n"
+        "score(data.train.images[:10_000], Reference(data, 10_000))\n"
         "print(next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1])\n"
     )
     done = subprocess.run(

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 SOURCES = ["LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "settings.ini", "setup.py"]
 # Used only where they are loaded already, that is in a notebook.
 IN_A_NOTEBOOK = {"IPython", "matplotlib_inline"}
-# Loaded inside functions that only studies call; the extra `parity` brings them.
+# Loaded inside functions that only studies call; the extra `studies` brings them.
 IN_STUDIES = {"scipy", "threadpoolctl"}
 
 

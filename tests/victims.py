@@ -24,7 +24,9 @@ from pathlib import Path
 from unittest import mock
 
 FORKS = get_context("forkserver")
-FORKS.set_forkserver_preload(["learning_gan.training", "learning_gan.viewing", "learning_gan.sources"])
+FORKS.set_forkserver_preload(
+    ["learning_gan.run.training", "learning_gan.run.viewing", "learning_gan.parts.sources"]
+)
 LOCK = threading.Lock()  # multiprocessing does not let two threads look after its processes at once
 
 
@@ -84,7 +86,7 @@ def command(name: str, arguments, prepare=None) -> None:
     if prepare:
         prepare()
     sys.argv = [f"learning_gan_{name}", *map(os.fspath, arguments)]
-    getattr(importlib.import_module("learning_gan.cli"), f"{name}_command")()
+    getattr(importlib.import_module("learning_gan.app.commands"), f"{name}_command")()
 
 
 # What can be prepared
@@ -182,8 +184,8 @@ def save_where_syncing_fails(theirs: Path, ours: Path) -> None:
     "Save a state with TensorFlow's checkpoint manager and with ours, on a disk that can't promise to keep anything."
     import numpy as np
 
-    from learning_gan.backend import tf
-    from learning_gan.checkpoints import save_checkpoint
+    from learning_gan.core.backend import tf
+    from learning_gan.run.checkpoints import save_checkpoint
 
     checkpoint = tf.train.Checkpoint(w=tf.Variable(np.arange(3.0)))
     manager = tf.train.CheckpointManager(checkpoint, theirs, max_to_keep=2)
@@ -204,10 +206,10 @@ def train_with_callbacks(run: Path, hyperparameters: dict, seed: int) -> None:
     "Train with callbacks that use up random numbers and look at the model; nothing may depend on them."
     import numpy as np
 
-    from learning_gan.backend import keras, tf
-    from learning_gan.data import load_mnist
-    from learning_gan.recipe import HyperParameters
-    from learning_gan.training import train
+    from learning_gan.core.backend import keras, tf
+    from learning_gan.parts.data import load_mnist
+    from learning_gan.parts.recipes import HyperParameters
+    from learning_gan.run.training import train
 
     class Curious(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -225,7 +227,7 @@ def held() -> dict[str, int]:
     "What this process holds: memory in kB, threads, open files, TensorFlow's graphs and the operations in them."
     import gc
 
-    from learning_gan.backend import tf
+    from learning_gan.core.backend import tf
 
     lines = Path("/proc/self/status").read_text().splitlines()
     status = dict(line.split(":", 1) for line in lines)
@@ -242,11 +244,11 @@ def held() -> dict[str, int]:
 
 def train_and_measure(run: Path, hyperparameters: dict, every: int) -> None:
     "Train epochs of 5,500 images, and print as a line of JSON what the process holds after every so many of them."
-    from learning_gan import recipe
-    from learning_gan.backend import keras
-    from learning_gan.data import load_mnist
-    from learning_gan.recipe import HyperParameters
-    from learning_gan.training import train
+    from learning_gan.core.backend import keras
+    from learning_gan.parts import recipes as recipe
+    from learning_gan.parts.data import load_mnist
+    from learning_gan.parts.recipes import HyperParameters
+    from learning_gan.run.training import train
 
     def measure(epoch, logs):
         if (epoch + 1) % every == 0:

@@ -1,97 +1,64 @@
-"""Make README.md from nbs/index.ipynb, as nbdev_readme does with Quarto, where Quarto is not installed.
-
-Both take the page as nbdev processes it and write it as GitHub's Markdown with pandoc; pictures go to
-index_files/figure-commonmark/.
-"""
+"""Make README.md from the home page, nbs/index.ipynb; pictures go to index_files/figure-commonmark/."""
 
 import base64
-import os
 import re
 import shutil
 from pathlib import Path
 
-import pypandoc
 import yaml
+from chapters import NOTEBOOKS, ROOT, source
 from execnb.nbio import read_nb
 from nbdev.processors import FilterDefaults
 
-ROOT = Path(__file__).resolve().parent.parent
 FIGURES = Path("index_files") / "figure-commonmark"
-# What pandoc's `gfm` would spoil: it has no words for a language other than raw HTML, and wraps lines.
-TO = "gfm-raw_attribute+raw_html"
 
 
-def processed(path: Path) -> dict:
-    "The notebook at `path` as nbdev prepares it for a builder: hidden cells gone, names linked."
-    notebook = read_nb(path)
-    FilterDefaults()(notebook)
-    return notebook
+def shown(output: dict, options: dict, name: str, figures: dict[str, bytes]) -> str:
+    "An output as Markdown; a picture goes to `figures`."
+    data = output.get("data", {})
+    if "image/png" in data:
+        figures[name] = base64.b64decode("".join(data["image/png"]))
+        width = output.get("metadata", {}).get("image/png", {}).get("width")
+        alt = options.get("fig-alt", "").replace('"', "&quot;")
+        width = f' width="{width}"' if width else ""
+        caption = f"\n\n*{options['fig-cap']}*" if "fig-cap" in options else ""
+        return f'<img src="{(FIGURES / name).as_posix()}"{width} alt="{alt}" />{caption}'
+    if "text/markdown" in data:
+        return "".join(data["text/markdown"])
+    text = "".join(data.get("text/plain", output.get("text", "") if output.get("name") == "stdout" else ""))
+    return f"```\n{text.rstrip()}\n```" if text else ""
 
 
-def split_options(source: str) -> tuple[dict, str]:
-    "The `#|` options at the top of a code cell, and the code under them."
-    lines = source.splitlines()
-    count = next((i for i, line in enumerate(lines) if not line.startswith("#|")), len(lines))
-    options = yaml.safe_load("\n".join(line[2:].strip() for line in lines[:count])) or {}
-    return options if isinstance(options, dict) else {}, "\n".join(lines[count:]).strip()
-
-
-def picture(output: dict, options: dict, name: str, figures: dict[str, bytes]) -> str:
-    "Keep a picture in `figures` and return the Markdown that shows it with its caption."
-    figures[name] = base64.b64decode("".join(output["data"]["image/png"]))
-    width = output.get("metadata", {}).get("image/png", {}).get("width")
-    alt = options.get("fig-alt", "").replace('"', "&quot;")
-    image = f'<img src="{(FIGURES / name).as_posix()}"{f" width={chr(34)}{width}{chr(34)}" if width else ""} alt="{alt}" />'
-    caption = options.get("fig-cap")
-    return f"{image}\n\n*{caption}*" if caption else image
-
-
-def indented(text: str) -> str:
-    "Text as an indented code block."
-    return "\n".join("    " + line if line else "" for line in text.rstrip("\n").splitlines())
-
-
-def code_cell(cell: dict, number: int, figures: dict[str, bytes]) -> str:
+def code_cell(cell: dict, number: int, figures: dict[str, bytes]) -> list[str]:
     "A code cell as Markdown: its code, unless it says `echo: false`, and its outputs."
-    options, code = split_options("".join(cell["source"]))
-    parts = [f"``` python\n{code}\n```"] if code and options.get("echo", True) is not False else []
+    head, code = re.fullmatch(r"((?:#\|[^\n]*\n?)*)(.*)", source(cell), re.S).groups()
+    options = yaml.safe_load(re.sub(r"^#\| ?", "", head, flags=re.M)) or {}
+    parts = [f"```python\n{code.strip()}\n```"] if code.strip() and options.get("echo", True) else []
     for place, output in enumerate(cell.get("outputs", []), 1):
-        if output["output_type"] == "stream" and output["name"] == "stdout":
-            parts.append(indented("".join(output["text"])))
-        elif "image/png" in output.get("data", {}):
-            parts.append(picture(output, options, f"cell-{number}-output-{place}.png", figures))
-        elif "text/markdown" in output.get("data", {}):
-            parts.append("".join(output["data"]["text/markdown"]))
-        elif "text/plain" in output.get("data", {}):
-            parts.append(indented("".join(output["data"]["text/plain"])))
-    return "\n\n".join(parts)
+        parts.append(shown(output, options, f"cell-{number}-output-{place}.png", figures))
+    return parts
 
 
-def readme(path: Path) -> tuple[str, dict[str, bytes]]:
-    "The text of README.md and its pictures, by name, from the index notebook at `path`."
-    parts, figures = [], {}
-    for number, cell in enumerate(processed(path)["cells"], 1):
-        source = "".join(cell.get("source") or "")
+def readme() -> tuple[str, dict[str, bytes]]:
+    "The text of README.md, and its pictures by name."
+    notebook, parts, figures = read_nb(NOTEBOOKS / "index.ipynb"), [], {}
+    FilterDefaults()(notebook)  # hidden cells gone, names linked, as for the site
+    for number, cell in enumerate(notebook["cells"], 1):
         if cell["cell_type"] == "raw":
-            title = yaml.safe_load(source.strip().strip("-"))["title"]
-            parts.append(f"# {title}")
+            parts.append(f"# {yaml.safe_load(source(cell).strip().strip('-'))['title']}")
         elif cell["cell_type"] == "markdown":
-            parts.append(source)
-        elif cell["cell_type"] == "code" and source:
-            parts.append(code_cell(cell, number, figures))
-    text = pypandoc.convert_text(
-        "\n\n".join(parts), TO, format="markdown-smart", extra_args=["--wrap=preserve"]
-    )
-    return re.sub(r"\n{3,}", "\n\n", text.replace("\r\n", "\n")), figures
+            parts.append(source(cell))
+        elif cell.get("source"):
+            parts += code_cell(cell, number, figures)
+    return "\n\n".join(filter(None, parts)) + "\n", figures
 
 
 def main() -> None:
     "Write README.md and its pictures."
-    os.chdir(ROOT)
-    text, figures = readme(ROOT / "nbs" / "index.ipynb")
-    shutil.rmtree(ROOT / "index_files", ignore_errors=True)
+    text, figures = readme()
+    shutil.rmtree(ROOT / FIGURES.parent, ignore_errors=True)
+    (ROOT / FIGURES).mkdir(parents=True)
     for name, data in figures.items():
-        (ROOT / FIGURES).mkdir(parents=True, exist_ok=True)
         (ROOT / FIGURES / name).write_bytes(data)
     (ROOT / "README.md").write_text(text, encoding="utf-8")
 

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-WATCHED = ("nbs/*.ipynb", "learning_gan/*.py")
+WATCHED = ("nbs/**/*.ipynb", "learning_gan/**/*.py")
 
 
 def fresh_export(root: Path, target: Path) -> None:
@@ -18,7 +18,7 @@ def fresh_export(root: Path, target: Path) -> None:
     for folder in ("nbs", "learning_gan"):
         shutil.copytree(root / folder, target / folder, ignore=unread)
     shutil.copy(root / "settings.ini", target)
-    for module in (target / "learning_gan").glob("*.py"):
+    for module in (target / "learning_gan").rglob("*.py"):
         if module.name != "__init__.py":
             module.unlink()  # so that a module no notebook exports any more is noticed
     for command in ("nbdev_clean", "nbdev_export"):

@@ -1,20 +1,17 @@
 """Fuzz what reads files from strangers: anything but an answer that is in order or the named error is a crash.
 
-`make fuzz RUNS=100000` gives each target that many inputs, in a process of its own, and prints a table. A crash leaves
-its input in a folder that is named at the end; it belongs into an ordinary test of the same reader.
+`make fuzz RUNS=100000` gives each target that many inputs, in a process of its own. A crash leaves its input in the
+folder that is named; it belongs into an ordinary test of the same reader.
 """
 
-import argparse
 import io
 import os
-import re
-import shutil
-import subprocess
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import atheris
@@ -26,97 +23,66 @@ with atheris.instrument_imports(include=["learning_gan", "zipfile", "gzip", "jso
 
     import numpy as np
 
-    from learning_gan import checkpoints, data, runs, sources
-    from learning_gan.adversarial import by_path
-    from learning_gan.network import build_networks
-    from learning_gan.recipe import HyperParameters
+    from learning_gan.parts.data import DataError
+    from learning_gan.parts.networks import build_networks
+    from learning_gan.parts.recipes import HyperParameters
+    from learning_gan.parts.sources import MAX_IDX_BYTES, read_idx
+    from learning_gan.run import folder
+    from learning_gan.run.checkpoints import load_checkpoint, save_checkpoint
+    from learning_gan.run.model import by_path
 
-HP = HyperParameters(input_size=9, z_size=4, g_hidden_size=3, d_hidden_size=2, epochs=2)
-DATA = {"name": "embedded", "sha256": "0" * 64, "image_shape": [3, 3, 1]}
-CONFIG = {"format": runs.FORMAT, "recipe": asdict(HP), "seed": 0, "data": DATA}
-VARIABLES = by_path("generator", build_networks(HP, 0)[0].variables)
+HP, SHAPE = HyperParameters(z_size=4, g_hidden_size=3, d_hidden_size=2, epochs=2), (3, 3, 1)
+DATA = {"name": "embedded", "sha256": "0" * 64, "image_shape": list(SHAPE)}
+CONFIG = {"format": folder.FORMAT, "recipe": asdict(HP), "seed": 0, "data": DATA}
+VARIABLES = by_path("generator", build_networks(HP, 0, SHAPE)[0].variables)
+COLUMNS = folder.history_columns(["d_loss", "g_loss"], ["nearest"])
 MEMORY = Path("/dev/shm")  # where there is one, no disk is worn out
 
 
-# A target takes the folder to work in, whose config.json is in order, and an input
+# What a file is made of: any bytes where an input begins low, else something nearer to what is read
 
 
-def read_or_refuse(read, named: Path, error: type, in_order) -> None:
-    "Read: what comes back is in order, or the error names the file and says what to do."
-    try:
-        answer = read()
-    except error as refusal:
-        message = str(refusal)
-        assert message.startswith(str(named)) and ": " in message, message
-    else:
-        assert in_order(answer), answer
-
-
-def idx(run: Path, given: bytes) -> None:
+def idx(given: bytes) -> bytes:
     "An IDX file, plain or packed."
-    path, content = run / "idx", given[1:]
-    path.write_bytes(gzip.compress(content, 1) if given[:1] > b"\x7f" else content)
-    read_or_refuse(
-        lambda: sources.read_idx(path), path, data.DataError, lambda a: a.nbytes <= sources.MAX_IDX_BYTES
-    )
+    return gzip.compress(given[1:], 1) if given[:1] > b"\x7f" else given[1:]
 
 
-def json_value(given: atheris.FuzzedDataProvider, depth: int = 0):
+def json_value(given, depth=0):
     "Something that JSON can say."
     kind = given.ConsumeIntInRange(0, 9)
     if kind == 0 and depth < 4:
         return [json_value(given, depth + 1) for _ in range(given.ConsumeIntInRange(0, 3))]
     if kind == 1 and depth < 4:
         return {given.ConsumeUnicode(6): json_value(given, depth + 1)}
-    values = (None, True, given.ConsumeInt(9), given.ConsumeFloat(), given.ConsumeUnicode(20))
-    return values[kind % 5]
+    return (None, True, given.ConsumeInt(9), given.ConsumeFloat(), given.ConsumeUnicode(20))[kind % 5]
 
 
-def edited_config(given: atheris.FuzzedDataProvider) -> bytes:
+def config(given: bytes) -> bytes:
     "The configuration with an entry that is changed."
-    config = json.loads(json.dumps(CONFIG))
-    place = given.PickValueInList([config, config["recipe"], config["data"]])
+    if given[:1] < b"\x80":
+        return given[1:]
+    given, changed = atheris.FuzzedDataProvider(given[1:]), json.loads(json.dumps(CONFIG))
+    place = given.PickValueInList([changed, changed["recipe"], changed["data"]])
     place[given.PickValueInList([*place, given.ConsumeUnicode(5)])] = json_value(given)
-    return json.dumps(config).encode()
+    return json.dumps(changed).encode()
 
 
-def config(run: Path, given: bytes) -> None:
-    "A `config.json`: any bytes, or ours with one change."
-    path = run / "config.json"
-    path.write_bytes(
-        given[1:] if given[:1] < b"\x80" else edited_config(atheris.FuzzedDataProvider(given[1:]))
-    )
-    read_or_refuse(
-        lambda: runs.read_config(run), path, runs.RunError, lambda c: HyperParameters(**c["recipe"])
-    )
+def history(given: bytes) -> bytes:
+    "Any rows under the right head."
+    return (",".join(COLUMNS.names).encode() + b"\n" if given[:1] > b"\x3f" else b"") + given[1:]
 
 
-def history(run: Path, given: bytes) -> None:
-    "A `history.csv`: any bytes, or any rows."
-    path = run / "history.csv"
-    head = ",".join(runs.HISTORY.names).encode() + b"\n" if given[:1] > b"\x3f" else b""
-    path.write_bytes(head + given[1:])
-    read_or_refuse(
-        lambda: runs.read_history(run),
-        path,
-        runs.RunError,
-        lambda h: all(np.isfinite(h[key]).all() for key in runs.MEASURED),
-    )
-
-
-def npy(given: atheris.FuzzedDataProvider) -> bytes:
+def npy(given) -> bytes:
     "An array's file: any bytes, any header, or a header of our form."
-    kind = given.ConsumeIntInRange(0, 3)
+    kind, header = given.ConsumeIntInRange(0, 3), b""
     if kind == 0:
         return given.ConsumeBytes(200)
     if kind == 1:
         header = given.ConsumeBytes(100)
     else:
-        dtype = given.PickValueInList(
-            ["'<f4'", "'>f4'", "'|O'", "'<i8'", "[('epoch', '<i4')]", "'<U9'", "'|V7'"]
-        )
-        shape = tuple(given.ConsumeIntInRange(-1, 20) for _ in range(given.ConsumeIntInRange(0, 4)))
-        order = given.PickValueInList(["False", "True", "None"])
+        kinds = ["'<f4'", "'>f4'", "'|O'", "'<i8'", "[('epoch', '<i4')]", "'<U9'", "'|V7'"]
+        dtype, order = given.PickValueInList(kinds), given.PickValueInList(["False", "True", "None"])
+        shape = tuple(given.ConsumeIntInRange(-1, 20) for _ in range(given.ConsumeIntInRange(0, 5)))
         header = f"{{'descr': {dtype}, 'fortran_order': {order}, 'shape': {shape}, }}\n".encode()
     version = given.PickValueInList([b"\1\0", b"\1\0", b"\2\0", b"\3\0", b"\4\0"])
     length = len(header).to_bytes(2 if version == b"\1\0" else 4, "little")
@@ -124,7 +90,7 @@ def npy(given: atheris.FuzzedDataProvider) -> bytes:
 
 
 def npz(given: bytes) -> bytes:
-    "An archive of arrays, sometimes with a few bytes changed: any bytes where `given` starts low."
+    "An archive of arrays, sometimes with a few bytes changed."
     if given[:1] < b"\x20":
         return given[1:]
     provider, buffer = atheris.FuzzedDataProvider(given[1:]), io.BytesIO()
@@ -140,133 +106,126 @@ def npz(given: bytes) -> bytes:
     return bytes(content)
 
 
-def samples(run: Path, given: bytes) -> None:
-    "The samples of an epoch: any bytes, or an array's file."
-    path = run / "samples" / "epoch_00001.npy"
-    path.write_bytes(given[1:] if given[:1] < b"\x40" else npy(atheris.FuzzedDataProvider(given[1:])))
-    read_or_refuse(
-        lambda: runs.read_samples(run),
-        path,
-        runs.RunError,
-        lambda s: s.dtype == np.float32 and s[0].size == 16 * 9 and (np.abs(s) <= 1).all(),
+def samples(given: bytes) -> bytes:
+    "An array's file."
+    return given[1:] if given[:1] < b"\x40" else npy(atheris.FuzzedDataProvider(given[1:]))
+
+
+# What is read, and what an answer has to be
+
+
+def finite_losses(h) -> bool:
+    return all(np.isfinite(h[key]).all() for key in COLUMNS.names[1:5])
+
+
+def right_samples(s) -> bool:
+    return (
+        s.dtype == np.float32 and s.shape[1:] == (folder.N_SAMPLES, *SHAPE) and bool((np.abs(s) <= 1).all())
     )
 
 
-def checkpoint(run: Path, given: bytes) -> None:
-    "The only checkpoint of a run."
-    path = run / "checkpoints" / "epoch_00001.npz"
-    path.write_bytes(npz(given))
-    with warnings.catch_warnings(record=True):
-        read_or_refuse(
-            lambda: checkpoints.load_checkpoint(run, VARIABLES)[1],
-            f"no checkpoint in {path.parent}",
-            runs.RunError,
-            lambda arrays: all(np.isfinite(a).all() and a.dtype == np.float32 for a in arrays.values()),
-        )
+def right_weights(found) -> bool:
+    return all(np.isfinite(array).all() and array.dtype == np.float32 for array in found[1].values())
 
 
-# What a target starts from
+def written(write, *arguments):
+    "The seeds of a target that has a writer: what it writes, and bytes that lead elsewhere."
+
+    def seeds(run, path):
+        write(run, *arguments)
+        return [b"\0" + path.read_bytes(), b"\x7f" + bytes(range(200)), b"\xff" + bytes(200)]
+
+    return seeds
 
 
-def packed(run: Path, name: str, write, *arguments) -> bytes:
-    "The file that `write` makes."
-    write(run, *arguments)
-    return (run / name).read_bytes()
+IDX = b"\0\0\x08\3" + b"".join(n.to_bytes(4, "big") for n in (2, 3, 3)) + bytes(18)
+ROWS = np.array([(1, 1.3, 0.8, 1.25, 0.9, np.nan), (2, 1e-7, 4, 0, 1, np.nan)], COLUMNS)
+WEIGHTS = {name: v.numpy() for name, v in VARIABLES.items()}
 
 
-def idx_seeds(run: Path) -> list[bytes]:
-    content = b"\0\0\x08\3" + b"".join(n.to_bytes(4, "big") for n in (2, 3, 3)) + bytes(18)
-    return [b"\0" + content, b"\xff" + content, b"\0" + gzip.compress(content), b"\0\0\0\x08\1\0\0\0\1\7"]
+@dataclass
+class Target:
+    "A reader, given the path of a file that is made of an input."
+
+    file: str
+    make: Callable
+    read: Callable  # of (run, path)
+    error: type
+    in_order: Callable  # of the answer
+    longest: int  # bytes of an input
+    seeds: Callable  # of (run, path)
+
+    def __call__(self, run, given: bytes) -> None:
+        "Read: what comes back is in order, or the error names the file, or its folder, and says what to do."
+        path = run / self.file
+        path.write_bytes(self.make(given))
+        try:
+            with warnings.catch_warnings(record=True):
+                answer = self.read(run, path)
+        except self.error as refusal:
+            message, places = str(refusal), (str(path), f"no checkpoint in {path.parent}")
+            assert message.startswith(places) and ": " in message, message
+        else:
+            assert self.in_order(answer), answer
 
 
-def config_seeds(run: Path) -> list[bytes]:
-    return [b"\0" + json.dumps(CONFIG).encode(), b"\xff" + bytes(range(64)), b"\xff" + bytes(64)]
-
-
-def history_seeds(run: Path) -> list[bytes]:
-    signs = (0.9, 0.1, 0.5, 1e-3, np.nan)
-    rows = np.array([(1, 1.3, 0.8, 1.25, 0.9, *signs), (2, 1e-7, 4, 0, 1, *signs)], runs.HISTORY)
-    content = packed(run, "history.csv", runs.write_history, rows)
-    return [b"\0" + content, b"\x7f" + content.partition(b"\n")[2]]
-
-
-def samples_seeds(run: Path) -> list[bytes]:
-    runs.save_samples(run, 1, np.zeros((16, 9), np.float32))
-    return [b"\0" + (run / "samples" / "epoch_00001.npy").read_bytes(), b"\xff" + bytes(range(200))]
-
-
-def checkpoint_seeds(run: Path) -> list[bytes]:
-    checkpoints.save_checkpoint(run, 1, {name: v.numpy() for name, v in VARIABLES.items()})
-    content = checkpoints.checkpoints(run)[1].read_bytes()
-    return [b"\0" + content, b"\x7f" + bytes(range(200)), b"\xff" + bytes(200)]
+def run_reader(file, make, read, in_order, longest, *seeds) -> Target:
+    "A target that reads a run folder."
+    return Target(
+        file, make, lambda run, path: read(run), folder.RunError, in_order, longest, written(*seeds)
+    )
 
 
 TARGETS = {
-    "idx": (idx, idx_seeds, 256),
-    "config": (config, config_seeds, 1_024),
-    "history": (history, history_seeds, 512),
-    "samples": (samples, samples_seeds, 2_048),
-    "checkpoint": (checkpoint, checkpoint_seeds, 4_096),
+    "idx": Target(
+        *("idx", idx, lambda run, path: read_idx(path), DataError, lambda a: a.nbytes <= MAX_IDX_BYTES, 256),
+        lambda run, path: [b"\0" + IDX, b"\xff" + IDX, b"\0" + gzip.compress(IDX), b"\0\0\0\x08\1\0\0\0\1\7"],
+    ),
+    "config": run_reader(
+        *("config.json", config, folder.read_config, lambda c: HyperParameters(**c["recipe"]), 1_024),
+        *(folder.write_config, CONFIG),
+    ),
+    "history": run_reader(
+        *("history.csv", history, folder.read_history, finite_losses, 512, folder.write_history, ROWS)
+    ),
+    "samples": run_reader(
+        *("samples/epoch_00001.npy", samples, folder.read_samples, right_samples, 2_048),
+        *(folder.save_samples, 1, np.zeros((folder.N_SAMPLES, *SHAPE), np.float32)),
+    ),
+    "checkpoint": run_reader(
+        *(
+            "checkpoints/epoch_00001.npz",
+            npz,
+            lambda run: load_checkpoint(run, VARIABLES),
+            right_weights,
+            4_096,
+        ),
+        *(save_checkpoint, 1, WEIGHTS),
+    ),
 }
 
 
-def make_run(folder: Path) -> Path:
-    "A run folder with nothing but its configuration."
-    for name in ("checkpoints", "samples"):
-        (folder / name).mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(CONFIG))
-    return folder
-
-
-def fuzz(name: str, count: int, folder: Path) -> None:
-    "Give a target `count` inputs; does not return."
-    target, seeds, longest = TARGETS[name]
-    run, corpus = make_run(folder / "run"), folder / "corpus"
-    corpus.mkdir()
-    for number, seed in enumerate(seeds(run)):
+def main() -> None:
+    "Give the target of the command line so many inputs; ends with the process, whose status says whether all was well."
+    name, count = sys.argv[1:]
+    place = Path(tempfile.mkdtemp(prefix=f"fuzz-{name}-", dir=MEMORY if MEMORY.is_dir() else None))
+    target, run, corpus = TARGETS[name], place / "run", place / "corpus"
+    for part in (run / "checkpoints", run / "samples", corpus):
+        part.mkdir(parents=True)
+    folder.write_config(run, CONFIG)
+    for number, seed in enumerate(target.seeds(run, run / target.file)):
         (corpus / str(number)).write_bytes(seed)
-    options = [f"-runs={count}", f"-max_len={longest}", "-timeout=20", "-rss_limit_mb=4096"]
-    options += ["-print_final_stats=1", f"-artifact_prefix={folder}/", os.fspath(corpus)]
+    options = [
+        f"-runs={count}",
+        f"-max_len={target.longest}",
+        "-timeout=20",
+        "-rss_limit_mb=4096",
+        "-verbosity=0",
+    ]
+    options += ["-print_final_stats=1", f"-artifact_prefix={place}/", os.fspath(corpus)]
+    print(f"{name}: what crashes it is left in {place}", flush=True)
     atheris.Setup([sys.argv[0], *options], lambda given: target(run, given))
     atheris.Fuzz()
-
-
-def figures(said: str, key: str) -> int:
-    found = re.search(rf"stat::{key}: +(\d+)", said)
-    return int(found[1]) if found else 0
-
-
-def fuzz_in_process(name: str, count: int, folder: Path) -> bool:
-    "Fuzz a target in a new process, print its line of the table, and say whether all was well."
-    (folder / name).mkdir()
-    command = [sys.executable, __file__, "--only", name, "--runs", str(count), "--folder", folder / name]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    crashes = [path for path in (folder / name).iterdir() if path.is_file()]
-    numbers = [figures(done.stderr, key) for key in ("number_of_executed_units", "average_exec_per_sec")]
-    well = not crashes and done.returncode == 0
-    print(f"{name:12}{numbers[0]:>10,}{numbers[1]:>8,}/s  {'none' if well else len(crashes)}", flush=True)
-    if well:
-        shutil.rmtree(folder / name)
-    else:
-        print(done.stdout + done.stderr, file=sys.stderr)
-    return well
-
-
-def main() -> None:
-    "Fuzz the targets that the command line names, or all."
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--runs", type=int, default=100_000, help="inputs for each target (default: 100000)")
-    parser.add_argument("--only", choices=TARGETS, action="append", help="a target (default: all)")
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)  # says that this is a target's process
-    options = parser.parse_args()
-    if options.folder:
-        return fuzz(options.only[0], options.runs, options.folder)
-    folder = Path(tempfile.mkdtemp(prefix="fuzz-", dir=MEMORY if MEMORY.is_dir() else None))
-    print(f"{'target':12}{'inputs':>10}{'speed':>10}  crashes")
-    well = [fuzz_in_process(name, options.runs, folder) for name in options.only or TARGETS]
-    if not all(well):
-        sys.exit(f"the inputs that crash lie in {folder}")
-    folder.rmdir()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from learning_gan.style import COLORS
+from learning_gan.core.style import COLORS
 
 ROOT = Path(__file__).resolve().parent.parent
 ASSETS = ROOT / "nbs" / "assets"

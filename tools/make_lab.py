@@ -11,20 +11,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
-from learning_gan.backend import keras
-from learning_gan.data import load_mnist
-from learning_gan.files import atomic_path
-from learning_gan.inputs import SAMPLE, latents
-from learning_gan.labels import labels_in_turn, with_labels
-from learning_gan.recipe import recipe
-from learning_gan.sampling import load_generator
-from learning_gan.studies import kept_generator, train_generator
-from learning_gan.training import build_gan
+from learning_gan.core.backend import keras
+from learning_gan.core.files import atomic_path
+from learning_gan.parts.data import load_mnist
+from learning_gan.parts.inputs import SAMPLE, latents
+from learning_gan.parts.labels import labels_in_turn, with_labels
+from learning_gan.parts.recipes import recipe
+from learning_gan.run.sampling import load_generator
+from learning_gan.run.training import build_gan, train
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "nbs" / "assets" / "lab"
@@ -42,72 +40,60 @@ def write(name: str, data: bytes) -> None:
     print(f"{name}: {len(data):,} bytes", flush=True)
 
 
-def write_jax() -> None:
-    "jax-js as one module, without the two backends for graphics cards, and its licence."
-    with tempfile.TemporaryDirectory() as folder:
-        npm = [
-            "npm",
-            "install",
-            "--prefix",
-            folder,
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-            "--silent",
-        ]
-        subprocess.run([*npm, JAX, ESBUILD], check=True)
-        package = Path(folder, "node_modules", "@jax-js", "jax")
-        backends = [f"--external:./{path.name}" for path in (package / "dist").glob("webg*.js")]
-        command = [
-            Path(folder, "node_modules/.bin/esbuild"),
-            package / "dist/index.js",
-            "--bundle",
-            "--minify",
-        ]
-        banner = f"--banner:js=// {JAX}, MIT, see jax-LICENSE.txt"
-        bundle = subprocess.run(
-            [*command, "--format=esm", banner, *backends], check=True, capture_output=True
-        ).stdout
-        write("jax.js", bundle)
-        write("jax-LICENSE.txt", (package / "LICENSE").read_bytes())
-
-
 def packed(data: bytes) -> bytes:
     "The same bytes each time: gzip without a date."
     return gzip.compress(data, 9, mtime=0)
 
 
-def in_steps(arrays: list[np.ndarray]) -> tuple[bytes, list[np.ndarray]]:
-    "Weights as whole numbers of steps: the bytes, and the weights that come back from them."
+def write_jax() -> None:
+    "jax-js as one module, without the two backends for graphics cards, and its licence."
+    with tempfile.TemporaryDirectory() as folder:
+        quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+        subprocess.run(["npm", "install", "--prefix", folder, *quiet, JAX, ESBUILD], check=True)
+        modules = Path(folder, "node_modules")
+        package = modules / "@jax-js" / "jax"
+        command = [
+            modules / ".bin" / "esbuild",
+            package / "dist" / "index.js",
+            "--bundle",
+            "--minify",
+            "--format=esm",
+        ]
+        command += [f"--external:./{path.name}" for path in (package / "dist").glob("webg*.js")]
+        command += [f"--banner:js=// {JAX}, MIT, see jax-LICENSE.txt"]
+        write("jax.js", subprocess.run(command, check=True, capture_output=True).stdout)
+        write("jax-LICENSE.txt", (package / "LICENSE").read_bytes())
+
+
+def write_weights(name: str, arrays: list[np.ndarray], draw) -> None:
+    "Write weights as whole numbers of steps, and print how far a pixel moves; `draw` makes images of weights."
     data, back = b"", []
     for array in arrays:
         step = np.float32(np.abs(array).max() / LARGEST or 1)
         whole = np.round(array / step).astype(np.int8)
         data += step.tobytes() + whole.tobytes()
         back.append(whole.astype(np.float32) * step)
-    return packed(data), back
-
-
-def write_weights(name: str, arrays: list[np.ndarray], draw) -> None:
-    "Write the weights and print how far a pixel moves; `draw` makes images in [-1, 1] of a list of weights."
-    data, back = in_steps(arrays)
-    write(name, data)
-    moved = np.abs(draw(arrays) - draw(back))
-    print(f"  a pixel moves by {moved.mean():.4f} in the mean, of 2", flush=True)
+    write(name, packed(data))
+    print(f"  a pixel moves by {np.abs(draw(arrays) - draw(back)).mean():.4f} in the mean, of 2", flush=True)
 
 
 def write_epochs() -> None:
     "The generator of the recipe `steady` before the training and after some epochs."
     hp = recipe("steady")
-    generator, arrays = build_gan(hp, 0).generator, train_generator(asdict(hp), seed=0, every=1)
+    generator = build_gan(hp, 0).generator
     kept = {0: generator.get_weights()}
-    for epoch in EPOCHS[1:]:
-        kept[epoch] = kept_generator(asdict(hp), arrays, epoch, average=True).get_weights()
-    z = latents(0, 0, 64, hp.z_size, SAMPLE)
+
+    class Keep(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch + 1 in EPOCHS:
+                kept[epoch + 1] = self.model.averaged_generator().get_weights()
+
+    with tempfile.TemporaryDirectory() as run:
+        train(hp, load_mnist("mnist"), run, callbacks=(Keep(),), verbose=False)
 
     def draw(weights):
         generator.set_weights(weights)
-        return generator(z).numpy()
+        return generator(latents(0, 0, 64, hp.z_size, SAMPLE)).numpy()
 
     for epoch in EPOCHS:
         write_weights(f"epoch_{epoch}.bin", kept[epoch], draw)
@@ -128,18 +114,17 @@ def folded(generator: keras.Model) -> list[np.ndarray]:
 
 def write_conditional() -> None:
     "The generator that is told the digit."
-    generator = load_generator(CONDITIONAL, average=True)
-    arrays, layers = folded(generator), ("project", "up_1", "images")
-    told = with_labels(latents(0, 0, 40, 100, SAMPLE), labels_in_turn(40, 10), 10)
-    before = generator(told).numpy()
+    generator, twice = load_generator(CONDITIONAL, average=True), dict(strides=2, padding="same")
+    z_size, channels = generator.input_shape[0][1], generator.get_layer("fold").output.shape[3]
+    told = with_labels(latents(0, 0, 40, z_size, SAMPLE), labels_in_turn(40, 10), 10)
 
     def draw(weights):
-        h = np.maximum(np.concatenate(told, 1) @ weights[0] + weights[1], 0).reshape(-1, 7, 7, 64)
-        twice = dict(strides=2, padding="same")
+        h = np.maximum(np.concatenate(told, 1) @ weights[0] + weights[1], 0).reshape(-1, 7, 7, channels)
         h = keras.ops.relu(keras.ops.conv_transpose(h, weights[2], **twice) + weights[3])
         return np.tanh(keras.ops.conv_transpose(h, weights[4], **twice) + weights[5])
 
-    assert np.abs(draw(arrays) - before).max() < 1e-4, layers
+    arrays = folded(generator)
+    assert np.abs(draw(arrays) - generator(told).numpy()).max() < 1e-4
     write_weights("conditional.bin", arrays, draw)
 
 
@@ -148,9 +133,7 @@ def main() -> None:
     if not shutil.which("npm"):
         sys.exit("npm is needed to fetch jax-js: install Node.js")
     if not CONDITIONAL.is_dir():
-        sys.exit(
-            f"{os.path.relpath(CONDITIONAL)} is missing: execute chapter 31, or make notebooks, which trains it"
-        )
+        sys.exit(f"{os.path.relpath(CONDITIONAL)} is missing: execute chapter 31, which trains it")
     OUT.mkdir(exist_ok=True)
     write_jax()
     write("digits.bin", packed(load_mnist("embedded").train.images[:DIGITS].tobytes()))

@@ -1,6 +1,6 @@
 """Compare the scorecard's Fréchet distance and KID with torchmetrics', on the scorecard's own features.
 
-Run by `make oracle`, by hand: it needs PyTorch (the extra oracle_torch), which nothing else in this project does.
+Run by `make oracle`, by hand: it needs PyTorch (the extra oracle_torch), which no test of this project does.
 """
 
 import numpy as np
@@ -8,36 +8,31 @@ import torch
 from torchmetrics.image.fid import FrechetInceptionDistance
 from torchmetrics.image.kid import KernelInceptionDistance
 
-from learning_gan.data import load_mnist
-from learning_gan.measures import frechet_distance, kid, mmd2
-from learning_gan.ruler import describe
+from learning_gan.measure.measures import frechet_distance, kid, mmd2
+from learning_gan.measure.ruler import describe
+from learning_gan.parts.data import load_mnist
 
 TOLERANCE = 1e-4  # relative
 
 
-def as_is(n_features):
-    "A feature extractor for torchmetrics that hands features through."
-    module = torch.nn.Identity()
-    module.num_features = n_features
-    return module
-
-
-def taken_with(metric, real, fake):
-    "What a metric of torchmetrics says about two sets of features."
+def torch_says(metric, real, fake, **options):
+    "What a metric of torchmetrics, which takes features as they are, says of two sets of them."
+    as_is = torch.nn.Identity()
+    as_is.num_features = real.shape[1]
+    metric = metric(feature=as_is, **options)
     metric.update(torch.from_numpy(real), real=True)
     metric.update(torch.from_numpy(fake), real=False)
     return metric.compute()
 
 
 def torch_frechet(real, fake):
-    return float(taken_with(FrechetInceptionDistance(feature=as_is(real.shape[1])), real, fake))
+    return float(torch_says(FrechetInceptionDistance, real, fake))
 
 
 def torch_mmd2(real, fake):
-    metric = KernelInceptionDistance(
-        feature=as_is(real.shape[1]), subsets=1, subset_size=min(len(real), len(fake))
+    return float(
+        torch_says(KernelInceptionDistance, real, fake, subsets=1, subset_size=min(len(real), len(fake)))[0]
     )
-    return float(taken_with(metric, real, fake)[0])
 
 
 def torch_kid(real, fake):
@@ -47,10 +42,8 @@ def torch_kid(real, fake):
 
 def cases(data, n=2_000):
     "Pairs of features: real images against other real ones, blended ones, a single digit, noise."
-    rng = np.random.default_rng(0)
-    n = min(n, len(data.test))
-    chosen = rng.permutation(len(data.test))[:n]
-    real, _ = describe(data.test.images[chosen])
+    rng, n = np.random.default_rng(0), min(n, len(data.test))
+    real, _ = describe(data.test.images[rng.permutation(len(data.test))[:n]])
     train = data.train.images[rng.permutation(len(data.train))[:n]]
     blended = (train // 2 + train[::-1] // 2).astype(np.uint8)
     ones = data.train.images[data.train.labels == 1][:n]
@@ -60,17 +53,13 @@ def cases(data, n=2_000):
 
 
 def main():
-    pairs = {
-        "Fréchet": (frechet_distance, torch_frechet),
-        "MMD²": (mmd2, torch_mmd2),
-        "KID": (lambda real, fake: kid(real, fake)[0], torch_kid),
-    }
+    pairs = {"Fréchet": (frechet_distance, torch_frechet), "MMD²": (mmd2, torch_mmd2)}
+    pairs |= {"KID": (lambda real, fake: kid(real, fake)[0], torch_kid)}
     worst = 0.0
     for name, real, fake in cases(load_mnist()):
         for measure, (ours, theirs) in pairs.items():
             mine, other = ours(real, fake), theirs(real, fake)
-            error = abs(mine - other) / abs(other)
-            worst = max(worst, error)
+            worst = max(worst, error := abs(mine - other) / abs(other))
             print(
                 f"{name:8} {measure:8} {mine:16.9f} torchmetrics {other:16.9f} relative difference {error:.1e}"
             )

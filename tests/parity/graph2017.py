@@ -49,24 +49,15 @@ def cross_entropy(logits, labels):
     return tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(logits=logits, labels=labels))
 
 
-def build_graph(
-    pixels=784,
-    z_size=100,
-    g_hidden_size=128,
-    d_hidden_size=128,
-    alpha=0.01,
-    smooth=0.1,
-    learning_rate=0.002,
-    seed=None,
-):
+def build_graph(pixels=784, z_size=100, n_units=128, alpha=0.01, smooth=0.1, learning_rate=0.002, seed=None):
     tf.reset_default_graph()
     tf.set_random_seed(seed)
     input_real = tf.placeholder(tf.float32, (None, pixels), name="input_real")
     input_z = tf.placeholder(tf.float32, (None, z_size), name="input_z")
 
-    fake_images = generator(input_z, pixels, n_units=g_hidden_size, alpha=alpha)
-    _, real_logits = discriminator(input_real, n_units=d_hidden_size, alpha=alpha)
-    _, fake_logits = discriminator(fake_images, n_units=d_hidden_size, reuse=True, alpha=alpha)
+    fake_images = generator(input_z, pixels, n_units, alpha=alpha)
+    _, real_logits = discriminator(input_real, n_units, alpha=alpha)
+    _, fake_logits = discriminator(fake_images, n_units, reuse=True, alpha=alpha)
 
     d_loss_real = cross_entropy(real_logits, tf.ones_like(real_logits) * (1 - smooth))
     d_loss_fake = cross_entropy(fake_logits, tf.zeros_like(real_logits))

@@ -17,8 +17,7 @@ class Network:
     "Two dense layers with Leaky ReLU between: weights are [W1, b1, W2, b2]."
 
     def __init__(self, weights, alpha):
-        self.weights = [np.array(w, np.float64) for w in weights]
-        self.alpha = alpha
+        self.weights, self.alpha = [np.array(w, np.float64) for w in weights], alpha
 
     def forward(self, x):
         "The output, and what `backward` needs to know."
@@ -39,38 +38,27 @@ class Network:
 class Adam:
     "Kingma and Ba (2015), in the order of computation at the end of their section 2."
 
-    def __init__(self, weights, learning_rate, beta_1, beta_2, epsilon):
-        self.weights, self.t = weights, 0
-        self.learning_rate, self.beta_1, self.beta_2, self.epsilon = learning_rate, beta_1, beta_2, epsilon
-        self.m = [np.zeros_like(w) for w in weights]
-        self.v = [np.zeros_like(w) for w in weights]
+    def __init__(self, weights, rate, beta_1, beta_2, epsilon):
+        self.weights, self.t, self.rate, self.epsilon = weights, 0, rate, epsilon
+        self.betas = beta_1, beta_2
+        self.m, self.v = ([np.zeros_like(w) for w in weights] for _ in range(2))
 
     def step(self, gradients):
         self.t += 1
-        rate = self.learning_rate * np.sqrt(1 - self.beta_2**self.t) / (1 - self.beta_1**self.t)
+        beta_1, beta_2 = self.betas
+        rate = self.rate * np.sqrt(1 - beta_2**self.t) / (1 - beta_1**self.t)
         for w, m, v, g in zip(self.weights, self.m, self.v, gradients, strict=True):
-            m += (1 - self.beta_1) * (g - m)
-            v += (1 - self.beta_2) * (g * g - v)
+            m += (1 - beta_1) * (g - m)
+            v += (1 - beta_2) * (g * g - v)
             w -= rate * m / (np.sqrt(v) + self.epsilon)
 
 
 class NumpyGAN:
     "The post's GAN. The defaults are its numbers, as they are written there."
 
-    def __init__(
-        self,
-        g_weights,
-        d_weights,
-        alpha=0.01,
-        smooth=0.1,
-        learning_rate=0.002,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-    ):
-        self.g, self.d, self.smooth = Network(g_weights, alpha), Network(d_weights, alpha), smooth
-        self.g_adam = Adam(self.g.weights, learning_rate, beta_1, beta_2, epsilon)
-        self.d_adam = Adam(self.d.weights, learning_rate, beta_1, beta_2, epsilon)
+    def __init__(self, g, d, alpha=0.01, smooth=0.1, rate=0.002, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
+        self.g, self.d, self.smooth = Network(g, alpha), Network(d, alpha), smooth
+        self.adams = [Adam(network.weights, rate, beta_1, beta_2, epsilon) for network in (self.d, self.g)]
 
     def d_loss(self, real_images, z):
         "The discriminator's loss and its gradients by D's weights."
@@ -79,9 +67,8 @@ class NumpyGAN:
         for images, label in ((real_images, 1 - self.smooth), (fake_images, 0)):
             logits, trace = self.d.forward(images)
             loss, by_logits = cross_entropy(logits, label)
-            total += loss
             by_weights, _ = self.d.backward(trace, by_logits)
-            gradients = [a + b for a, b in zip(gradients, by_weights, strict=True)]
+            total, gradients = total + loss, [a + b for a, b in zip(gradients, by_weights, strict=True)]
         return total, gradients
 
     def g_loss(self, z):
@@ -97,7 +84,7 @@ class NumpyGAN:
     def update(self, real_images, z):
         "D's step, then G's with the same z; d_loss before the first, g_loss between the two."
         d_loss, d_gradients = self.d_loss(real_images, z)
-        self.d_adam.step(d_gradients)
+        self.adams[0].step(d_gradients)
         g_loss, g_gradients = self.g_loss(z)
-        self.g_adam.step(g_gradients)
+        self.adams[1].step(g_gradients)
         return d_loss, g_loss

@@ -1,4 +1,4 @@
-// The post's two networks and one update of them, as in learning_gan.training.GAN, written in jax-js.
+// The post's two networks and one update of them, as in learning_gan.run.training.GAN, written in jax-js.
 // An array is freed by what takes it; `.ref` keeps it for another use. What `jit` compiles takes every number as an
 // argument, because a number from outside would be compiled in and never change again.
 import { defaultDevice, grad, init, jit, numpy as np, tree, valueAndGrad, vjp } from "./jax.js";

@@ -1,0 +1,1 @@
+"""Races against the clock: `make bench NAME=post` runs one, `make bench` all."""

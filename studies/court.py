@@ -1,0 +1,60 @@
+"""Every tip on its baselines, seed by seed: nbs/results/court.json, for chapter 32."""
+
+from learning_gan.trials.changes import BASELINES, CHANGES, SCORES, try_change
+from learning_gan.trials.studies import Study
+from studies import ABOUT, reference
+
+SEEDS = {"post": range(10), "steady": range(10)}  # by baseline; any other has five
+FRESH = {"steady/as_is": range(20), "steady/together": range(10, 20)}  # to confirm what helped
+PAIRS = [(b, name) for b in sorted(BASELINES) for name, change in CHANGES.items() if b in change.baselines]
+CELLS = {f"{b}/{name}": SEEDS.get(b, range(5)) for b, name in PAIRS} | FRESH
+COLUMNS = (*SCORES, "seconds", "made")
+CHECK = {
+    "name": "as_is",
+    "bench": "steady",
+    "seeds": [0],
+    "n": 1_000,
+    "epochs": 2,
+}  # what a test can do again
+
+
+def do(path, cell: str, seed: int, n: int, **changes) -> dict:
+    "Train with a change, and score it; where a training run diverged there are no scores."
+    baseline, name = cell.split("/")
+    tried = try_change(CHANGES[name], reference(n), baseline, [seed], **changes)
+    return {key: tried[key][0] for key in (*SCORES, "seconds")}
+
+
+def columns(cell: str, runs: dict) -> dict:
+    "The runs of a cell as columns, with as many digits as anybody reads."
+    baseline, name = cell.split("/")
+    entry = {"bench": baseline, "name": name, "tip": CHANGES[name].tip, "seeds": list(runs)}
+    entry |= {key: [run.get(key) for run in runs.values()] for key in COLUMNS}
+    short = {key: [None if x is None else float(f"{x:.5g}") for x in entry[key]] for key in SCORES}
+    return entry | short
+
+
+def pack(runs: dict, how: dict) -> dict:
+    "Real images and noise, each change with its columns, and a short run to be compared with."
+    cells = {}
+    for (cell, seed), run in runs.items():
+        cells.setdefault(cell, {})[seed] = run
+    ends = {
+        name: {key: getattr(reference(how["n"]), name)[key] for key in SCORES} for name in ("real", "noise")
+    }
+    again = try_change(
+        CHANGES[CHECK["name"]], reference(CHECK["n"]), CHECK["bench"], CHECK["seeds"], epochs=2
+    )
+    return ends | {"variants": [columns(*item) for item in cells.items()], "check": CHECK | {"found": again}}
+
+
+def unpack(kept: dict) -> dict:
+    "The columns as runs."
+    return {
+        (f"{entry['bench']}/{entry['name']}", seed): {key: entry[key][i] for key in COLUMNS if key in entry}
+        for entry in kept["variants"]
+        for i, seed in enumerate(entry["seeds"])
+    }
+
+
+STUDY = Study("court", "court", do, CELLS, {"n": 10_000}, pack, unpack, ABOUT, block=5)

@@ -1,0 +1,88 @@
+"""The diagnosis on seeds that no limit was chosen by, on other losses, and what the first thing to try brings.
+
+nbs/results/diagnosis.json, for chapter 21. A cell is `failure/NAME`, `healthy/NAME`, `loss/NAME`, or `try/NAME/WORDS`
+for a failure with one more thing changed; each run leaves its record and, unless it diverged, its scores.
+"""
+
+import shutil
+from dataclasses import replace
+
+import tensorflow as tf
+
+from learning_gan.measure.records import read_run
+from learning_gan.parts.losses import Loss
+from learning_gan.parts.recipes import LOSSES
+from learning_gan.run.sampling import load_model, sample
+from learning_gan.trials.changes import FAILURES, HEALTHY, as_json, score_of, train_change
+from learning_gan.trials.studies import Study
+from studies import ABOUT, SEED, mnist, reference, without
+
+FEW, MORE = range(15, 18), range(15, 20)  # museum.json has 0 to 14
+
+
+def penalised(critic, real_images, fake_images, recipe):
+    "The critic's loss of a Wasserstein GAN with a gradient penalty (Gulrajani et al. 2017)."
+    share = tf.random.uniform((tf.shape(real_images)[0], 1, 1, 1))
+    between = share * real_images + (1 - share) * tf.stop_gradient(fake_images)
+    with tf.GradientTape() as tape:
+        tape.watch(between)
+        said = critic(between)
+    slopes = tf.reshape(tape.gradient(said, between), (tf.shape(between)[0], -1))
+    told_apart = tf.reduce_mean(critic(real_images)) - tf.reduce_mean(critic(fake_images))
+    return recipe.gamma * tf.reduce_mean((tf.norm(slopes + 1e-12, axis=1) - 1) ** 2) - told_apart
+
+
+LOSSES["wasserstein"] = Loss(penalised, lambda critic, real, fake, recipe: -tf.reduce_mean(critic(fake)))
+
+
+def with_(failure, images=None, **changes):
+    "A failure with one more thing changed."
+    return replace(FAILURES[failure], changes=FAILURES[failure].changes | changes, images=images)
+
+
+STEADY = HEALTHY["steady"]
+OTHER = {loss: {"loss": loss} for loss in ("saturating", "least_squares", "hinge")}
+OTHER["wasserstein"] = {"loss": "wasserstein", "gamma": 10.0, "beta_1": 0.0}
+CHANGES = {f"failure/{name}": change for name, change in FAILURES.items()}
+CHANGES["healthy/steady"] = STEADY
+CHANGES |= {f"loss/{loss}": replace(STEADY, changes=STEADY.changes | told) for loss, told in OTHER.items()}
+CHANGES |= {
+    "try/d_wins/G's rate times 10": with_("d_wins", g_rate=0.05),
+    "try/d_wins/D's rate by 10": with_("d_wins", d_rate=0.1),
+    "try/d_dead/D's rate by 50": with_("d_dead", d_rate=1.0),
+    "try/d_dead/alpha 0.01": with_("d_dead", alpha=0.01),
+    "try/collapse/G's rate by 10": with_("collapse", g_rate=1.0),
+    "try/partial_collapse/z of 10": with_("partial_collapse", z_size=10),
+    "try/diverged/rate by 10": with_("diverged", learning_rate=0.002),
+    "try/diverged/from logits": with_("diverged", loss="non_saturating"),
+    "try/memorised/1,000 images": with_("memorised", images=lambda images: images[:1_000]),
+}
+OFTEN = {f"failure/{name}" for name in ("d_wins", "collapse", "partial_collapse", "cycling", "memorised")}
+OFTEN |= {"healthy/steady"}
+
+
+def do(path, cell: str, seed: int, n: int, **changes) -> dict:
+    "The record of a run, and the scores of what came of it."
+    run, scores = path.with_suffix(""), None
+    if train_change(CHANGES[cell], mnist(), run, seed, **changes):
+        model = load_model(run)
+        generator = model.averaged_generator() if model.averages else model.generator
+        scores = score_of(sample(generator, n, SEED), reference(n))
+    record = as_json(read_run(run))
+    shutil.rmtree(run)
+    return {"record": record, "scores": scores}
+
+
+def pack(runs: dict, how: dict) -> dict:
+    "The runs, with what should be found."
+    told = {cell: {"cell": cell, "finding": change.finding} for cell, change in CHANGES.items()}
+    return {"runs": [told[cell] | {"seed": seed} | run for (cell, seed), run in runs.items()]}
+
+
+def unpack(kept: dict) -> dict:
+    "The runs again."
+    return {(run["cell"], run["seed"]): without(run, "cell", "seed", "finding") for run in kept["runs"]}
+
+
+CELLS = {cell: MORE if cell in OFTEN else FEW for cell in CHANGES}
+STUDY = Study("diagnosis", "diagnosis", do, CELLS, {"n": 2_000}, pack, unpack, ABOUT, block=5)

@@ -1,0 +1,105 @@
+"""A classifier that is shown a few labels, with the generator and without: nbs/results/hundred_labels.json and .npz.
+
+For chapter 36. The recipe was chosen on the validation images with other seeds (100 and up), but for the epsilon of the
+generator's Adam, which was changed after seed 6 of the arm `first` had diverged; so `gan` has seeds from 10 on. Test
+errors are counted after each epoch, for the curve; those of seeds below 10 were seen when that epsilon was chosen, and
+those of `gan` when `long`, which trains its seeds for 300 epochs, was added. What counts is the end.
+"""
+
+import csv
+import json
+import time
+
+import numpy as np
+
+from learning_gan.core.backend import keras
+from learning_gan.core.files import atomic_path
+from learning_gan.parts.data import to_pixels
+from learning_gan.parts.recipes import recipe
+from learning_gan.run.folder import read_samples
+from learning_gan.run.hundred_labels import hide_labels, load_classifier, predicted, train_alone
+from learning_gan.run.sampling import load_generator, sample
+from learning_gan.run.training import train
+from learning_gan.trials.studies import Study, interval
+from studies import ABOUT, mnist
+
+ARMS = {"gan": {}, "long": {"epochs": 300}, "first": {"model": "labels_first"}}  # of the recipe `labels`
+CELLS = {"gan/100": range(10, 20), "gan/50": range(10, 15), "gan/20": range(10, 15)}
+CELLS |= {f"{arm}/{n}": range(10 if n == 100 else 5) for arm in ("noise", "plain") for n in (100, 50, 20)}
+CELLS |= {"long/100": range(10, 20), "first/100": range(7)}  # `first` was given up after its seed 6
+SHOWN, LOST = (
+    "gan-100-10",
+    ("first-100-6", (24, 25, 26, 27, 30)),
+)  # runs that are drawn; the epochs of the lost one
+
+
+class Curve(keras.callbacks.Callback):
+    "Writes down after each epoch how many test images are wrong, and the seconds that it took."
+
+    def __init__(self, path):
+        super().__init__()
+        self.path = path
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.start = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        wrong = predicted(self.model.classifier(), mnist().test.images) != mnist().test.labels
+        with self.path.open("a", newline="") as file:
+            csv.writer(file).writerow([epoch + 1, wrong.sum(), time.monotonic() - self.start])
+
+    def read(self) -> dict:
+        "Errors by epoch, and the seconds of all; where an epoch was done twice, the later one counts."
+        rows = {int(epoch): row for epoch, *row in csv.reader(self.path.read_text().splitlines())}
+        errors, seconds = zip(*(rows[epoch] for epoch in sorted(rows)), strict=True)
+        return {"curve": [*map(int, errors)], "seconds": sum(map(float, seconds))}
+
+
+def do(path, cell: str, seed: int, **changes) -> dict:
+    "Train an arm of the study, in a run folder that it goes on with, and count its errors."
+    arm, labels = cell.split("/")
+    if arm in ARMS:
+        run, curve = path.with_suffix(""), Curve(path.with_suffix(".csv"))
+        hp = recipe("labels", **ARMS[arm] | {"labels": int(labels)} | changes)
+        train(hp, mnist(), run, seed, callbacks=(curve,), verbose=False)
+        return json.loads((run / "result.json").read_text()) | {"arm": arm} | curve.read()
+    _, labelled = hide_labels(mnist(), int(labels), seed)
+    wrong = (
+        predicted(train_alone(labelled, seed, noise=arm == "noise"), mnist().test.images)
+        != mnist().test.labels
+    )
+    return {"labels": int(labels), "seed": seed, "errors": int(wrong.sum()), "n_test": len(wrong), "arm": arm}
+
+
+def pack(runs: dict, how: dict) -> dict:
+    "All runs, and the mean errors of each cell that has two or more."
+    errors = {}
+    for (cell, _), run in runs.items():
+        errors.setdefault(cell.replace("/", "-"), []).append(run["errors"])
+    means = {name: interval(values, least=0) for name, values in errors.items() if len(values) > 1}
+    return {"means": means, "runs": list(runs.values())}
+
+
+def unpack(kept: dict) -> dict:
+    "The runs again."
+    return {(f"{run['arm']}/{run['labels']}", run["seed"]): run for run in kept["runs"]}
+
+
+def pictures(shown, lost, epochs: tuple) -> dict:
+    "What the generator draws, the test digits that the classifier takes for others, samples of a run that diverged."
+    taken_for = predicted(load_classifier(shown), mnist().test.images)
+    wrong = np.flatnonzero(taken_for != mnist().test.labels)
+    drawn = {"drawn": sample(load_generator(shown), 32), "lost": read_samples(lost)[np.array(epochs) - 1]}
+    drawn = {name: to_pixels(images).reshape(*images.shape[:-3], -1) for name, images in drawn.items()}
+    return drawn | {"epochs": epochs, "wrong": wrong, "taken_for": taken_for[wrong]}
+
+
+def after(runs, out) -> None:
+    "The pictures, once the runs that are drawn are finished."
+    shown, lost = runs / SHOWN, runs / LOST[0]
+    if all((run / "result.json").exists() for run in (shown, lost)):
+        with atomic_path(out / "hundred_labels.npz") as temporary:
+            np.savez_compressed(temporary, **pictures(shown, lost, LOST[1]))
+
+
+STUDY = Study("labels", "hundred_labels", do, CELLS, {}, pack, unpack, {"data": ABOUT["data"]}, after=after)
