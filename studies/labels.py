@@ -91,6 +91,8 @@ def pictures(shown, lost, epochs: tuple) -> dict:
     wrong = np.flatnonzero(taken_for != mnist().test.labels)
     drawn = {"drawn": sample(load_generator(shown), 32), "lost": read_samples(lost)[np.array(epochs) - 1]}
     drawn = {name: to_pixels(images).reshape(*images.shape[:-3], -1) for name, images in drawn.items()}
+    some = mnist().test[wrong[:32]]
+    drawn |= {"mistaken": some.images, "labels": some.labels}
     return drawn | {"epochs": epochs, "wrong": wrong, "taken_for": taken_for[wrong]}
 
 

@@ -2,13 +2,16 @@
 
 import json
 import shutil
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from learning_gan.app.commands import diagnose_command
-from learning_gan.measure.records import add_samples, read_losses
+from learning_gan.measure.diagnosis import cannot_tell, diagnose, report
+from learning_gan.measure.records import OTHER, Record, add_samples, read_losses
+from learning_gan.measure.rules import EARLY
 from learning_gan.parts.data import load_mnist, to_unit_range
 from learning_gan.parts.recipes import recipe
 from learning_gan.run.folder import sample_files
@@ -74,7 +77,14 @@ LOSSES = {
     "healthy": ("epoch,d_loss,g_loss\n" + "".join(f"{i},{1.2 + i % 3 / 20},1.0\n" for i in range(9)), []),
     "CSVLogger": ("epoch,d_loss,g_loss,val_d_loss,val_g_loss\n" + "0,1.386,0.693,1,1\n" * 9, ["d_idle"]),
     "NaN": ("Epoch,loss_D,loss_G\n1,1.2,1.0\n2,nan,nan\n", ["diverged"]),
+    "pandas": ("d_loss,g_loss\n1.2,1.0\n1.1,1.1\n,\n", ["diverged"]),
     "D wins": ("epoch,disc_loss,gen_loss\n" + "1,0.01,9.0\n" * 9, ["d_wins"]),
+    "too early": ("epoch,disc_loss,gen_loss\n" + "1,0.01,9.0\n" * 4, []),
+    "least squares": ("d_loss,g_loss\n" + "0.2,0.21\n" * 9, []),
+    "hinge": ("d_loss,g_loss\n" + "1.4,0.79\n1.6,0.6\n1.7,0.48\n" * 3, []),
+    "wasserstein": ("d_loss,g_loss\n" + "-0.1,9.0\n0.2,7.0\n" * 5, []),
+    "d_loss averaged": ("d_loss,g_loss\n" + "0.6,1.0\n0.62,0.95\n" * 5, []),
+    "summed over a minibatch": ("d_loss,g_loss\n" + "131,95\n133,90\n" * 5, []),
 }
 
 
@@ -89,6 +99,29 @@ def test_losses_of_others(kind, tmp_path, diagnosed):
     assert "not looked for" in said
 
 
+def test_which_loss_it_is_decides(tmp_path):
+    "A small d_loss and g_loss: swapped labels as cross entropies, and nothing as anything else."
+    (tmp_path / "losses.csv").write_text("d_loss,g_loss\n" + "0.325,0.105\n" * 9)
+    said = {}
+    for loss in (None, "non_saturating", "least_squares", "hinge", "wasserstein", "other"):
+        record = read_losses(tmp_path / "losses.csv", loss)
+        said[loss] = [(finding.name, finding.sure) for finding in diagnose(record)]
+        assert ("taken for cross entropies" in report(record)) == (loss is None)
+    assert said.pop(None) == [("swapped_labels", "possible")]
+    assert said.pop("non_saturating") == [("swapped_labels", "likely")]
+    assert not any(said.values())
+    with pytest.raises(ValueError, match="unknown loss 'lsgan': choose"):
+        read_losses(tmp_path / "losses.csv", "lsgan")
+
+
+def test_a_model_that_is_no_gan_has_other_losses():
+    flat = dict.fromkeys(("loss", "loss_last"), np.ones(9)) | {"variety": np.full(9, 0.01)}
+    assert diagnose(Record(flat, updates=2 * EARLY, loss=OTHER))[0].name == "collapse"
+    assert {"d_wins", "swapped_labels", "double_sigmoid", "d_idle"} <= set(
+        cannot_tell(Record(flat, loss=OTHER))
+    )
+
+
 def test_samples_of_others(tmp_path, diagnosed):
     (tmp_path / "losses.csv").write_text(LOSSES["healthy"][0])
     one = load_mnist("embedded").test.images[:1, ..., 0]
@@ -99,10 +132,23 @@ def test_samples_of_others(tmp_path, diagnosed):
         assert "collapse" not in found["cannot_tell"]
     epochs = np.stack([to_unit_range(_digits(16)), to_unit_range(_digits(32)[16:])])
     record = read_losses(tmp_path / "losses.csv")
-    for name, samples in (("pictures", epochs), ("flat", epochs.reshape(2, 16, 784))):
-        np.savez(tmp_path / f"{name}.npz", samples=samples)
-    flat, pictures = (add_samples(record, tmp_path / f"{name}.npz") for name in ("flat", "pictures"))
-    np.testing.assert_array_equal(flat["variety"], pictures["variety"])
+    shapes = {"pictures": (28, 28), "flat": (784,), "with_channels": (28, 28, 1)}
+    for name, shape in shapes.items():
+        np.savez(tmp_path / f"{name}.npz", samples=epochs.reshape(2, 16, *shape))
+    seen = [add_samples(record, tmp_path / f"{name}.npz")["variety"] for name in shapes]
+    np.testing.assert_array_equal(seen[0], seen[1])
+    np.testing.assert_array_equal(seen[0], seen[2])
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (784,)])
+def test_many_samples_take_no_longer(shape, tmp_path):
+    "What `learning_gan_sample --npz` writes, 10,000 of it."
+    images = np.random.default_rng(0).uniform(-1, 1, (10_000, *shape)).astype("float32")
+    (tmp_path / "losses.csv").write_text(LOSSES["healthy"][0])
+    np.savez(tmp_path / "new.npz", samples=images)
+    start = time.process_time()
+    assert add_samples(read_losses(tmp_path / "losses.csv"), tmp_path / "new.npz").knows("twins")
+    assert time.process_time() - start < 3
 
 
 def _digits(n):

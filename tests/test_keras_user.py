@@ -230,7 +230,7 @@ def test_validation_is_evaluation_and_wins_over_a_share_held_out(images):
         images, batch_size=50, validation_split=0.5, validation_data=images[:50], verbose=0
     ).history
     assert int(both.updates) == 6 and history["val_d_loss"] == [
-        pytest.approx(both.evaluate(images[:50], verbose=0)[0], rel=1e-5)
+        pytest.approx(both.evaluate(images[:50], batch_size=50, verbose=0)[0], rel=1e-5)
     ]
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -172,11 +173,17 @@ def test_memorisation_sees_partial_copying(embedded):
     assert measures.memorisation(np.r_[fresh[:400], np.zeros(100)], held_out) > 0.2
 
 
+@pytest.mark.parametrize(("count", "n"), [(10, 10), (0, 52), (47, 52), (1, 300), (0, 1)])
+def test_interval_of_a_share_equals_scipys(count, n):
+    expected = stats.binomtest(count, n).proportion_ci(0.95, method="exact")
+    assert measures.share_interval(count, n) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
 # The whole
 
 
-def without_kid(score):
-    return {key: value for key, value in score.items() if not key.startswith("kid")}
+def without_kid(measured):
+    return {key: value for key, value in measured.items() if not key.startswith("kid")}
 
 
 def test_a_score_does_not_depend_on_the_order_of_the_images(embedded):
@@ -204,6 +211,12 @@ def test_the_seed_decides_the_shuffles(embedded):
     first, again, other = (Reference(embedded, 200, seed) for seed in (0, 0, 1))
     assert score(images, first) == score(images, again)
     assert first.real != other.real
+
+
+def test_data_without_a_ruler_is_refused_in_one_line(embedded):
+    with pytest.raises(ValueError, match="no ruler for the data 'kmnist', only for MNIST's 28x28") as raised:
+        Reference(replace(embedded, name="kmnist"), 200)
+    assert "mnist or embedded" in str(raised.value) and "\n" not in str(raised.value)
 
 
 # The ruler

@@ -365,7 +365,10 @@ class GenerativeModel(keras.Model):
         batches = Minibatches(parts[0], hp, self.seed, *(parts[1:] or [None]), self.z_shape, n)
         if not shuffle:
             batches.order = lambda epoch: np.arange(n)
-        blocks = batches.blocks(int(self.updates) // batches.per_epoch, size=1)
+        first = tf.data.Dataset.from_tensors(0).map(  # asked late: a callback may restore a backup
+            lambda _: tf.numpy_function(lambda: self.updates.numpy() // batches.per_epoch, [], tf.int64)
+        )
+        blocks = first.flat_map(lambda epoch: batches.blocks(tf.ensure_shape(epoch, []), size=1))
         if self.devices > 1:  # Keras shares a minibatch, not a block
             names = list(batches.parts)
             blocks = blocks.map(lambda block: tuple(block[name][0] for name in names))
