@@ -253,17 +253,16 @@ def test_schedulers_move_both_optimizers_and_unequal_rates_keep_their_ratio(imag
     plateau = keras.callbacks.ReduceLROnPlateau("g_loss", 0.1, patience=0, mode="min", min_delta=100)
     gan.fit(images, epochs=2, callbacks=[plateau], verbose=0)
     assert rates(gan) == pytest.approx([0.00005, 0.00005])
-    before = gan.get_weights()
+    before = [network.get_weights() for network in (gan.generator, gan.discriminator)]
     gan.fit(images, callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch: 0.0)], verbose=0)
-    assert all(
-        map(np.array_equal, before[:8], gan.get_weights()[:8])
-    )  # networks, and not the count of updates
+    for weights, network in zip(before, (gan.generator, gan.discriminator), strict=True):
+        assert all(map(np.array_equal, weights, network.get_weights()))
     gan = new_gan(optimizers=(keras.optimizers.Adam(0.004), keras.optimizers.Adam(0.001)))
     gan.fit(images, callbacks=[Halve()], verbose=0)
     assert rates(gan) == pytest.approx([0.002, 0.0005])
     gan.d_optimizer.learning_rate = 0.0
     gan.fit(images, callbacks=[Halve()], verbose=0)
-    assert rates(gan) == pytest.approx([0, 0.0005])
+    assert rates(gan) == pytest.approx([0, 0.00025])
 
 
 def test_early_stopping_brings_back_the_best_and_nan_terminates(images):
@@ -291,9 +290,10 @@ def test_what_watches_and_logs_works_and_what_it_saved_goes_on(images, tmp_path)
     assert list((tmp_path / "board").rglob("events*"))
     gan.save(tmp_path / "gan.h5")
     for name in ("2.keras", "gan.h5"):
-        loaded = keras.saving.load_model(tmp_path / name)
+        loaded = keras.saving.load_model(tmp_path / name, custom_objects={"GAN": GAN})  # h5 knows bare names
         assert type(loaded) is GAN and loaded.recipe.smooth == 0.1
         assert_same(loaded, gan)
+    loaded.jit_compile = gan.jit_compile  # an h5 does not keep it
     for model in (gan, loaded):
         model.fit(images, epochs=2, **QUIET)
     assert_same(gan, loaded)

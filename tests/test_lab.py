@@ -39,7 +39,7 @@ SAMPLES = "#lab-training .lab-picture:nth-of-type(1) canvas"
 def in_page(opened, module: str, body: str, argument):
     "What a function of one of the page's modules returns."
     return opened.evaluate(
-        f"async given => {{ const m = await import('./assets/lab/{module}'); {body} }}", argument
+        f"async given => {{ const m = await import('../assets/lab/{module}'); {body} }}", argument
     )
 
 
@@ -72,12 +72,14 @@ def test_generators_are_those_of_keras(browser, address, site):
     twice = dict(strides=2, padding="same")
     h = keras.ops.conv_transpose(np.maximum(told @ w1 + b1, 0).reshape(-1, 7, 7, 64), w2, **twice) + b2
     seven = np.tanh(keras.ops.conv_transpose(keras.ops.relu(h), w3, **twice) + b3)
-    with tab(browser, address, "lab.html") as opened:
+    with tab(browser, address, "go_on/lab.html") as opened:
         for epoch in (0, 20):
             generator.set_weights(stored(site, f"epoch_{epoch}.bin", DENSE))
             draw = "const draw = await m.afterEpoch(given[0]); return [...draw(Float32Array.from(given[1]))]"
             images = in_page(opened, "generators.js", draw, [epoch, z.ravel().tolist()])
-            np.testing.assert_allclose(np.reshape(images, (64, 784)), generator(z).numpy(), atol=1e-5)
+            np.testing.assert_allclose(
+                np.reshape(images, (64, 784)), generator(z).numpy().reshape(64, 784), atol=1e-5
+            )
         draw = "const draw = await m.conditional(); return [...draw(Float32Array.from(given), 7)]"
         images = in_page(opened, "generators.js", draw, z.ravel().tolist())
         np.testing.assert_allclose(np.reshape(images, seven.shape), seven, atol=1e-5)
@@ -91,7 +93,7 @@ class MoreSteps(GAN):
         return super().update(real_images, z)
 
 
-MINUS_D_LOSS = Loss(discriminator_loss, lambda fake_logits: -cross_entropy(fake_logits, 0))
+MINUS_D_LOSS = Loss.of_logits(discriminator_loss, lambda fake_logits: -cross_entropy(fake_logits, 0))
 
 
 @pytest.mark.parametrize(("loss", "d_steps"), [("flipped", 1), ("flipped", 2), ("minus_d_loss", 1)])
@@ -101,9 +103,9 @@ def test_updates_are_those_of_the_package(browser, address, loss, d_steps):
         gan = MoreSteps(gan.generator, gan.discriminator)
         gan.compile(*model_optimizers(beta_1=0.5))
     if loss == "minus_d_loss":
-        gan.losses_of = MINUS_D_LOSS
+        gan.loss_of = MINUS_D_LOSS
     weights = [w.ravel() for network in (gan.generator, gan.discriminator) for w in network.get_weights()]
-    real = to_unit_range(load_mnist("embedded").train.images[:2000]).reshape(20, 100, 784)
+    real = to_unit_range(load_mnist("embedded").train.images[:2000]).reshape(20, 100, 28, 28, 1)
     z = np.stack([latents(0, update, 100, 100) for update in range(20)])
     update = tf.function(gan.update)
     expected = [
@@ -119,7 +121,7 @@ def test_updates_are_those_of_the_package(browser, address, loss, d_steps):
         return losses;"""
     minibatches = [part.ravel() for pair in zip(real, z, strict=True) for part in pair]
     given = np.concatenate([*weights, *minibatches]).astype("<f4").tobytes()
-    with tab(browser, address, "lab.html") as opened:
+    with tab(browser, address, "go_on/lab.html") as opened:
         opened.route("**/given.bin", lambda route: route.fulfill(body=given))
         losses = in_page(opened, "gan.js", learn, SETTINGS | {"loss": loss, "d_steps": d_steps})
         np.testing.assert_allclose(losses, expected, atol=1e-4)
@@ -128,14 +130,14 @@ def test_updates_are_those_of_the_package(browser, address, loss, d_steps):
 def test_the_way_between_is_that_of_the_package(browser, address):
     a, b = latents(0, 0, 2, 100, SAMPLE).numpy()
     way = "return [0, .25, .5, 1].map(t => [...m.path(Float32Array.from(given[0]), Float32Array.from(given[1]))(t)])"
-    with tab(browser, address, "lab.html") as opened:
+    with tab(browser, address, "go_on/lab.html") as opened:
         found = in_page(opened, "sampling.js", way, [a.tolist(), b.tolist()])
     np.testing.assert_allclose(found, latent_path(a, b, 5)[[0, 1, 2, 4]], atol=1e-4)
 
 
 def test_300_updates_train(browser, address):
     "Noise is grey; digits are mostly black. A pause holds, a step is one update."
-    with tab(browser, address, "lab.html") as opened:
+    with tab(browser, address, "go_on/lab.html") as opened:
         ready(opened)
         opened.wait_for_function(f"({BRIGHTNESS})({SAMPLES!r}) > 100")
         opened.evaluate("lab.play()")
@@ -159,7 +161,7 @@ def losses_after(opened, updates: int) -> str:
 
 def test_an_address_holds_the_settings(browser, address):
     "Whoever opens an address sees what its sender saw; what cannot be in it is said."
-    sent = "lab.html?beta_1=0.9&seed=3&smooth=7#lab-training"
+    sent = "go_on/lab.html?beta_1=0.9&seed=3&smooth=7#lab-training"
     with tab(browser, address, sent) as opened:
         first = losses_after(opened, 3)
         assert "smooth=7" in opened.locator("#lab-training .lab-note").inner_text()
@@ -169,13 +171,13 @@ def test_an_address_holds_the_settings(browser, address):
         assert query == {"beta_1": ["0.9"], "seed": ["3"], "loss": ["minus_d_loss"]}
     with tab(browser, address, sent) as opened:
         assert losses_after(opened, 3) == first
-    with tab(browser, address, "lab.html?seed=4&beta_1=0.9") as opened:
+    with tab(browser, address, "go_on/lab.html?seed=4&beta_1=0.9") as opened:
         assert losses_after(opened, 3) != first
 
 
 def test_a_button_breaks_it_and_another_mends_it(browser, address):
     "With a discriminator that stands still, the generator's loss soon is nothing."
-    with tab(browser, address, "lab.html") as opened:
+    with tab(browser, address, "go_on/lab.html") as opened:
         ready(opened)
         opened.get_by_role("button", name="Stop the discriminator").click()
         reach(opened, 100)
@@ -191,7 +193,7 @@ def test_digits_move_and_can_be_chosen(browser, address):
     "The pointer moves them, the sliders do as well, an epoch of 0 is noise, and a chosen digit comes from another generator."
     canvas = "#lab-sampling canvas"
     shown = f"document.querySelector({canvas!r}).toDataURL()"
-    with tab(browser, address, "lab.html") as opened:
+    with tab(browser, address, "go_on/lab.html") as opened:
         opened.wait_for_function(f"({BRIGHTNESS})({canvas!r}) > 10")
         seen = {opened.evaluate(shown)}
 
@@ -213,7 +215,7 @@ def test_digits_move_and_can_be_chosen(browser, address):
 
 
 def test_pictures_can_be_taken_along(browser, address):
-    with tab(browser, address, "lab.html") as opened:
+    with tab(browser, address, "go_on/lab.html") as opened:
         ready(opened)
         names = set()
         for button in opened.locator(".lab-png").all():
@@ -231,7 +233,7 @@ def test_every_control_is_reached_by_keyboard(browser, address):
     "A group of radio buttons counts once; what is switched off, not at all."
     controls = """[...document.querySelectorAll(".lab :is(button, input, select, a)")]
         .filter(e => !e.disabled && e.getClientRects().length && !(e.type === "radio" && !e.checked)).length"""
-    with tab(browser, address, "lab.html") as opened:
+    with tab(browser, address, "go_on/lab.html") as opened:
         ready(opened)
         wanted = opened.evaluate(controls)
         assert wanted > 30
@@ -249,13 +251,13 @@ def test_less_motion_for_those_who_ask(browser, address):
         const watch = new MutationObserver(() => frames++);
         watch.observe(document.querySelector(".lab-numbers output"), { childList: true });
         lab.play(); setTimeout(() => resolve(frames), milliseconds); })"""
-    with tab(browser, address, "lab.html", reduced_motion="reduce") as opened:
+    with tab(browser, address, "go_on/lab.html", reduced_motion="reduce") as opened:
         ready(opened)
         assert opened.evaluate(frames, 3000) <= 4
 
 
 def test_without_javascript_the_page_says_what_one_would_see(browser, address):
-    with tab(browser, address, "lab.html", java_script_enabled=False) as opened:
+    with tab(browser, address, "go_on/lab.html", java_script_enabled=False) as opened:
         text = opened.locator("#lab-training").inner_text()
         assert "JavaScript" in text and "자바스크립트" in text
         assert opened.locator("main img").count() >= 1
@@ -264,7 +266,7 @@ def test_without_javascript_the_page_says_what_one_would_see(browser, address):
 def test_it_is_light(site):
     "Room one with all its epochs in 700 kB, the whole page in 2.5 MB; jax-js is loaded by this page alone."
     page, files = (
-        site / "lab.html",
+        site / "go_on" / "lab.html",
         {path.name: path.stat().st_size for path in (site / "assets" / "lab").iterdir()},
     )
     shared = sum((site / "assets" / name).stat().st_size for name in ("site.css", "math.woff2"))
@@ -272,6 +274,6 @@ def test_it_is_light(site):
     only_two = {"jax.js", "gan.js", "worker.js", "digits.bin", "conditional.bin", "jax-LICENSE.txt"}
     room_one = sum(size for name, size in files.items() if name not in only_two)
     assert room_one <= 700_000 and whole <= 2_500_000, (room_one, whole)
-    for other in site.glob("*.html"):
+    for other in site.rglob("*.html"):
         if other != page:
             assert not re.search(r"assets/lab/[\w.]+js", other.read_text(encoding="utf-8")), other.name

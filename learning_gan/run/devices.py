@@ -235,6 +235,8 @@ def choose_strategy(
 ) -> tf.distribute.Strategy:  # raises `ClusterError` or `ValueError`
     "The strategy for the machines that TF_CONFIG names and the devices of this one; call it before all else."
     config = os.environ.get("TF_CONFIG", "").strip()
+    if not config:
+        os.environ.pop("TF_CONFIG", None)  # TensorFlow cannot read an empty one
     addresses, number = read_cluster(config) if config else ([""], 0)
     if len(addresses) > 1:
         gpus = _local_devices(devices)[0].startswith("GPU")
