@@ -10,37 +10,46 @@ import processes
 import pytest
 from PIL import Image
 
+from learning_gan.parts import recipes
+from learning_gan.run.model import GenerativeModel
+
 pytestmark = pytest.mark.kill
-SMALL = [
-    "--g_hidden_size",
-    2,
-    "--d_hidden_size",
-    2,
-    "--batch_size",
-    2_200,
-    "--epochs",
-    2,
-    "--data",
-    "embedded",
-]
+SMALL = ["--g_hidden_size", 2, "--d_hidden_size", 2, "--batch_size", 110, "--epochs", 2, "--data", "embedded"]
 RUNS = {  # what the command is told, and what another run in its folder would be
     "relativistic": (["--loss", "relativistic", "--gamma", 0.5], ["--loss", "non_saturating"]),
     "moments": (["--model", "moments"], ["--model", "gan"]),
-    "colour": (["--recipe", "dcgan", "--data", "crosses", "--epochs", 2], ["--data", "embedded"]),
-    "digits": (["--recipe", "digits", "--epochs", 2], ["--loss", "saturating"]),
-    "labels": (
-        ["--recipe", "labels", "--labels", 20, "--batch_size", 1_100, "--epochs", 2],
-        ["--labels", 100],
-    ),
+    "colour": (["--recipe", "dcgan", "--data", "crosses"], ["--data", "embedded"]),
+    "digits": (["--recipe", "digits"], ["--loss", "saturating"]),
+    "labels": (["--recipe", "labels", "--labels", 20], ["--labels", 100]),
 }
 
 
-def run(*words):
-    return processes.succeed(*words, prepare=newcomers.register)
+def short_epochs() -> None:
+    recipes.EPOCH_IMAGES = 2_200
+    newcomers.register()
+
+
+def not_compiled() -> None:
+    short_epochs()
+    GenerativeModel.compiles_well = lambda self: False
+
+
+def run(*words, prepare=short_epochs):
+    return processes.succeed(*words, prepare=prepare)
+
+
+def refused(*words, prepare=short_epochs):
+    return processes.refused(*words, prepare=prepare)
 
 
 def trained(name: str, out: Path) -> list:
-    return ["train", "--out", out, *SMALL, *RUNS[name][0]]
+    return ["train", "--out", out, *RUNS[name][0], *SMALL[: -2 if name == "colour" else None]]
+
+
+def of_shape(picture: Path, width: int, height: int) -> bool:
+    "Small images are drawn larger."
+    drawn = Image.open(picture)
+    return drawn.width % width == 0 and drawn.width * height == drawn.height * width
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +72,9 @@ def test_it_is_trained_killed_resumed_and_refused_as_another(finished, tmp_path,
     out, again = finished(name), tmp_path / "run"
     names = ["history.csv", "samples.npz", "checkpoints/epoch_00002.npz"]
     words = trained(name, again)
-    processes.same_after_a_kill(tmp_path, again, out, names, *words, prepare=newcomers.register)
-    refused = processes.refused(*words, *RUNS[name][1], prepare=newcomers.register)
-    flag, here = RUNS[name][1]
-    assert "holds another run" in refused and str(here) in refused and flag.removeprefix("--") in refused
+    processes.same_after_a_kill(tmp_path, again, out, names, *words, prepare=short_epochs)
+    (flag, here), said = RUNS[name][1], refused(*words, *RUNS[name][1])
+    assert "holds another run" in said and str(here) in said and flag.removeprefix("--") in said
     for picture in ("losses.png", "samples.png", "epochs.png", "training.gif"):
         Image.open(out / picture).load()
 
@@ -78,9 +86,9 @@ def test_it_is_sampled_and_diagnosed_and_each_command_reads_what_the_last_one_wr
     shape = json.loads((out / "config.json").read_text())["data"]["image_shape"]
     with np.load(tmp_path / "new.npz") as npz:
         assert npz["samples"].shape == (10, *shape) and np.abs(npz["samples"]).max() <= 1
-    assert Image.open(tmp_path / "new.png").size == (4 * (shape[1] + 2) - 2, 3 * (shape[0] + 2) - 2)
+    assert of_shape(tmp_path / "new.png", 4 * (shape[1] + 2) - 2, 3 * (shape[0] + 2) - 2)
     run("diagnose", "--run", out, "--json", found)
-    assert {"findings", "cannot_tell"} == set(json.loads(found.read_text()))
+    assert {"findings", "cannot_tell"} <= set(json.loads(found.read_text()))
     if name != "moments":  # a log of a discriminator and a generator
         run("diagnose", "--history", out / "history.csv", "--samples", tmp_path / "new.npz")
 
@@ -102,20 +110,19 @@ def test_each_leaves_what_it_is_in_its_folder(finished):
 
 
 def test_a_score_of_other_images_says_that_the_ruler_is_for_mnist(finished):
-    refused = processes.refused("score", "--run", finished("colour"), prepare=newcomers.register)
-    assert "MNIST" in refused and "crosses" in refused and "reshape" not in refused
+    said = refused("score", "--run", finished("colour"))
+    assert "MNIST" in said and "crosses" in said and "reshape" not in said
 
 
 @pytest.mark.parametrize("name", ["relativistic", "moments"])
 def test_without_its_line_a_name_is_refused_with_those_that_are_known(finished, name):
-    refused = processes.refused("sample", "--run", finished(name), "--out", finished(name) / "x.png")
-    assert f"unknown {'loss' if name == 'relativistic' else 'model'} '{name}': choose " in refused
+    words, kind = ["--run", finished(name), "--out", finished(name) / "x.png"], {"moments": "model"}
+    assert f"unknown {kind.get(name, 'loss')} '{name}': choose " in refused("sample", *words, prepare=None)
 
 
 def test_the_relativistic_loss_is_that_of_the_paper():
     "A critic that is linear in the pixels has the same slope everywhere, w."
     from learning_gan.core.backend import tf
-    from learning_gan.parts.recipes import recipe
 
     rng = np.random.default_rng(0)
     real, fake, w = (rng.normal(size=shape) for shape in ((5, 4, 3, 2), (5, 4, 3, 2), (24, 1)))
@@ -125,7 +132,7 @@ def test_the_relativistic_loss_is_that_of_the_paper():
 
     behind = np.logaddexp(0, [-(one - other) for one, other in zip(critic(real), critic(fake), strict=True)])
     expected = behind.mean() + 0.7 / 2 * 2 * (w**2).sum()
-    hp = recipe("post", gamma=0.7)
+    hp = recipes.recipe("post", gamma=0.7)
     found = newcomers.relativistic_d(critic, tf.constant(real), tf.constant(fake), hp)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
@@ -146,36 +153,34 @@ def test_it_draws_the_digit_one_asks_for_and_refuses_what_cannot_be_asked(finish
         ("moments", ["--average"], "keeps no average"),
     ]:
         words = ["--run", finished(run_of), "--out", tmp_path / "x.png", *more]
-        assert why in processes.refused("sample", *words, prepare=newcomers.register)
+        assert why in refused("sample", *words)
     assert not (tmp_path / "x.png").exists()
 
 
 # Failures
 
 
-def fail(name: str, out: Path) -> None:
-    "Train a failure, as the chapter does, but quickly."
+def fail(folder: Path) -> None:
+    "Train every failure, as the chapter does, but quickly."
     from learning_gan.parts.data import load_mnist
     from learning_gan.trials.changes import FAILURES, train_change
 
-    quick = dict(epochs=2, batch_size=1_000, g_hidden_size=8, d_hidden_size=8)
-    train_change(FAILURES[name], load_mnist("embedded"), out, 0, **quick)
+    for name, failure in FAILURES.items():
+        quick = dict(epochs=2, batch_size=220, g_hidden_size=2, d_hidden_size=2)
+        train_change(failure, load_mnist("embedded"), folder / name, 0, **quick)
+        print(name)
 
 
-def names_of_failures() -> list[str]:
-    from learning_gan.trials.changes import FAILURES
+def read(run: Path, found: Path) -> None:
+    processes.command("diagnose", "--run", run, "--json", found)
+    if list((run / "checkpoints").glob("*")):  # it has not diverged before the first
+        processes.command("sample", "--run", run, "--out", run / "new.png", "--n", 4)
 
-    return list(FAILURES)
 
-
-@pytest.mark.parametrize("name", names_of_failures())
-def test_a_fresh_process_reads_the_folder_of_each_failure(tmp_path, name):
-    out, found = tmp_path / "run", tmp_path / "found.json"
-    processes.succeed(fail, name, out)
-    processes.succeed("diagnose", "--run", out, "--json", found)
-    assert "findings" in json.loads(found.read_text())
-    if list((out / "checkpoints").glob("*")):  # it has not diverged before the first
-        processes.succeed("sample", "--run", out, "--out", tmp_path / "new.png", "--n", 4)
+def test_a_fresh_process_reads_the_folder_of_each_failure(tmp_path):
+    for name in run(fail, tmp_path, prepare=not_compiled).split():
+        run(read, tmp_path / name, tmp_path / "found.json", prepare=None)
+        assert "findings" in json.loads((tmp_path / "found.json").read_text())
 
 
 # Images that are no squares
@@ -185,9 +190,9 @@ def test_images_that_are_no_squares_are_trained_drawn_and_sampled(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (50, 16, 36), np.uint8)  # as many as of 24×24
     header = np.array([0x803, *pixels.shape], ">u4").tobytes()
     (tmp_path / "train-images-idx3-ubyte").write_bytes(header + pixels.tobytes())
-    own = ["--data", "idx", "--data_dir", tmp_path, "--epochs", 1, "--batch_size", 5_500]
+    own = ["--data", "idx", "--data_dir", tmp_path, "--epochs", 1, "--batch_size", 1_100]
     run("train", "--out", tmp_path / "run", *own)
     run("sample", "--run", tmp_path / "run", "--out", tmp_path / "new.png", "--n", 4)
-    assert Image.open(tmp_path / "new.png").size == (2 * 38 - 2, 2 * 18 - 2)
-    refused = processes.refused("train", "--recipe", "digits", "--out", tmp_path / "no", *own)
-    assert "no labels" in refused and not (tmp_path / "no").exists()
+    assert of_shape(tmp_path / "new.png", 2 * 38 - 2, 2 * 18 - 2)
+    assert "no labels" in refused("train", "--recipe", "digits", "--out", tmp_path / "no", *own)
+    assert not (tmp_path / "no").exists()
