@@ -34,7 +34,9 @@ class Moments(GenerativeModel):
     loss_titles = {"loss": "Loss"}  # noqa: RUF012
 
     def losses(self, real_images, z, training=False):
-        pairs = zip(*(tf.nn.moments(x, axes=[0]) for x in (real_images, self(z, training=training))), strict=True)
+        pairs = zip(
+            *(tf.nn.moments(x, axes=[0]) for x in (real_images, self(z, training=training))), strict=True
+        )
         return (tf.add_n([tf.reduce_mean((one - other) ** 2) for one, other in pairs]),)
 
     def update(self, real_images, z):

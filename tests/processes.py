@@ -62,19 +62,21 @@ class Process:
     @property
     def epochs(self) -> int:
         "How many lines of epochs it has printed."
-        return self.out.read_text().count("\nEpoch ") + self.out.read_text().startswith("Epoch ")
+        return self.out.read_text(errors="replace").count("\nEpoch ") + self.out.read_text(
+            errors="replace"
+        ).startswith("Epoch ")
 
     @property
     def line(self) -> str:
         "The only line on standard error."
-        (line,) = self.err.read_text().splitlines()
+        (line,) = self.err.read_text(errors="replace").splitlines()
         return line
 
     def wait(self, until=lambda: False, seconds: float = 240) -> int | None:
         "Wait for the end, or for `until()`."
         end = time.monotonic() + seconds
         while self.status is None and not until():
-            assert time.monotonic() < end, f"neither done nor dead: {self.out.read_text()}"
+            assert time.monotonic() < end, f"neither done nor dead: {self.out.read_text(errors='replace')}"
             time.sleep(0.01)
         return self.status
 
@@ -110,7 +112,7 @@ def run(work, *args, **how) -> subprocess.CompletedProcess:
     with tempfile.TemporaryDirectory() as folder:
         process = Process(Path(folder), work, *args, **how)
         process.wait()
-        said = process.out.read_text(), process.err.read_text()
+        said = [path.read_text(errors="replace") for path in (process.out, process.err)]
     return subprocess.CompletedProcess([work, *args], process.status, *said)
 
 

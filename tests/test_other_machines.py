@@ -82,21 +82,24 @@ import os, pwd, sys
 def getpwuid(uid):
     raise KeyError(uid)
 
-pwd.getpwuid, before = getpwuid, dict(os.environ)
+def settings():
+    return {name: value for name, value in os.environ.items() if name.startswith(("KERAS", "TF_", "MPLB"))}
+
+pwd.getpwuid, before = getpwuid, settings()
+import learning_gan.run.training
+assert settings() == before, "importing us sets something for the process"
 from learning_gan.app.commands import train_command
 train_command(sys.argv[1:])
-assert dict(os.environ) == before, "importing us sets something for the process"
 """
 
 
-@pytest.mark.parametrize("home", [{}, {"HOME": "/nowhere/at/all"}], ids=str)
-def test_a_user_without_a_home_whom_the_system_does_not_know_can_train(bare_env, tmp_path, home):
+def test_a_user_without_a_home_whom_the_system_does_not_know_can_train(bare_env, tmp_path):
     "Nor is a backend for figures there that Jupyter has left in the environment."
-    env = {name: value for name, value in bare_env.items() if name not in ("HOME", "USER", "LOGNAME")} | home
+    env = {name: value for name, value in bare_env.items() if name not in ("HOME", "USER", "LOGNAME")}
     env["MPLBACKEND"], here = "module://nowhere.backend_inline", tmp_path / "here"
     here.mkdir()
     done = processes.cold("python", "-c", NOBODY, "--out", "run", *SMALL, env=env, cwd=here)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
     assert [path.name for path in here.iterdir()] == ["run"]  # and no folder named ~
 
 
@@ -132,7 +135,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path):
     process = Process(tmp_path / "said", "train", *words, prepare=partial(write_to, pipe))
     with open(pipe) as reader:
         assert reader.readline().startswith("Epoch 1/4")
-    assert process.wait() == -signal.SIGPIPE and process.err.read_text() == ""
+    assert process.wait() in (-signal.SIGPIPE, 128 + signal.SIGPIPE) and process.err.read_text() == ""
     assert processes.succeed("train", *words).startswith("resuming after epoch")
 
 

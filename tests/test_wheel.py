@@ -38,7 +38,11 @@ def wheel(root, tmp_path_factory) -> Path:
 def test_wheel_holds_the_package_and_nothing_else(root, settings, wheel):
     info = f"learning_gan-{settings['version']}.dist-info/"
     names = zipfile.ZipFile(wheel).namelist()
-    package = {p.relative_to(root).as_posix() for p in (root / "learning_gan").iterdir() if p.is_file()}
+    package = {
+        p.relative_to(root).as_posix()
+        for p in (root / "learning_gan").rglob("*")
+        if p.is_file() and "__pycache__" not in p.parts
+    }
     assert {name for name in names if not name.startswith(info)} == package
     assert info + "licenses/LICENSE" in names
     assert wheel.stat().st_size < 5_000_000

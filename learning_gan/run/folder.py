@@ -90,7 +90,7 @@ def _parse_config(text):
         raise ValueError(f"it does not name {', '.join(IDENTITY)}")
     if config.get("format") != FORMAT:
         raise ValueError(f"another version of learning_gan wrote it, this one reads format {FORMAT}")
-    if unknown := config["recipe"].keys() - {f.name for f in fields(HyperParameters)}:
+    if unknown := {*config["recipe"]} - {f.name for f in fields(HyperParameters)}:
         raise ValueError(
             f"another version of learning_gan wrote it, which knows {', '.join(sorted(unknown))}"
         )

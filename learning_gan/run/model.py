@@ -120,6 +120,8 @@ class GenerativeModel(keras.Model):
         self.image_shape = tuple(generator(z).shape[1:])  # built here, its names are its own
         for part, network in (others or {}).items():
             setattr(self, part, network)
+            if not network.built:  # likewise
+                network(with_labels(tf.zeros((1, *self.image_shape)), [0], self.classes))
         self.trackers = [keras.metrics.Mean(name, dtype="float32") for name in self.loss_titles]
         self.finite_updates = keras.metrics.Sum("finite_updates", dtype="float32")
         self.pixels_seen, self.labels_seen = Extremes("pixels_seen"), Extremes("labels_seen")
