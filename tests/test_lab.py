@@ -19,7 +19,7 @@ from learning_gan.parts.recipes import recipe
 from learning_gan.run.sampling import latent_path
 from learning_gan.run.training import GAN, build_gan
 
-pytestmark = [*MARKS, pytest.mark.lab]
+pytestmark = MARKS
 
 SETTINGS = {"alpha": 0.01, "smooth": 0.1, "beta_1": 0.5, "d_rate": 0.002, "g_rate": 0.002, "average": 0}
 DENSE = {"w1": (100, 128), "b1": (128,), "w2": (128, 784), "b2": (784,)}

@@ -90,12 +90,15 @@ def mark_languages(text: str) -> str:
 # ---------------------------------------------------------------- links, formulas, names
 
 
-def local_links(text: str, page: str) -> str:
+def local_links(text: str, page: str, ids: dict[str, set[str]]) -> str:
     "Make links to the published site, which nbdev writes, links from `page` to others of this one."
 
     def link(match: re.Match) -> str:
         path, mark, anchor = match[2].partition("#")
-        return match[1] + os.path.relpath(path or "index.html", Path(page).parent) + mark + anchor + '"'
+        path = path or "index.html"
+        if anchor not in ids.get(path, {anchor}):
+            anchor = anchor.partition(".")[0]  # a method stands in its class
+        return match[1] + os.path.relpath(path, Path(page).parent) + mark + anchor + '"'
 
     return re.sub(rf'(<a\b[^>]*\bhref="){re.escape(published())}/?([^"]*)"', link, text)
 
@@ -318,18 +321,12 @@ def under_title(text: str, addition: str) -> str:
 # ---------------------------------------------------------------- the map of chapters
 
 
-def rows(text: str) -> list[tuple[str, str, str]]:
+def rows(text: str) -> list[list[str]]:
     "Page, title and line of each chapter that a table of the home page lists."
-    found = re.findall(r"<tr\b[^>]*>\s*<td\b[^>]*>(.*?)</td>\s*<td\b[^>]*>(.*?)</td>", text, re.S)
-    links = [
-        (re.search(r'<a\b[^>]*href="([\w./-]+\.html)"[^>]*>(.*)</a>', title, re.S), line)
-        for title, line in found
-    ]
-    return [
-        (link[1], link[2], re.sub(r"<br\s*/?>", '<br class="lang-gap">', line))
-        for link, line in links
-        if link
-    ]
+    link = rf'<a\b[^>]*href="(?:{re.escape(published())}/)?([\w./-]+\.html)"[^>]*>(.*?)</a>'
+    row = rf"<tr\b[^>]*>\s*<td\b[^>]*>\s*{link}\s*</td>\s*<td\b[^>]*>(.*?)</td>"
+    gap = '<br class="lang-gap">'
+    return [[*found[:2], re.sub(r"<br\s*/?>", gap, found[2])] for found in re.findall(row, text, re.S)]
 
 
 def thumbnail(notebook: dict, out: Path, page: str) -> str:
@@ -385,9 +382,8 @@ def describe(text: str, line: str | None) -> str:
 
 
 def finish_page(path: Path, name: str, notebook: dict) -> str:
-    "The text of a page, but for its number and what stands under its title."
-    page, text = page_name(name), path.read_text(encoding="utf-8")
-    text = local_links(tidy_signatures(text), page)
+    "The text of a page, but for its links, its number and what stands under its title."
+    text = tidy_signatures(path.read_text(encoding="utf-8"))
     text = mark_languages(name_headings(function_spaces(text).replace(*BAR)))
     text = re.sub(r'(/nbs/)[\w./-]+\.ipynb(")', rf"\g<1>{name}\2", text)  # `View source`, with its number
     return card(pictures(FROM_ELSEWHERE.sub("", text), path, drawn_sizes(notebook)))
@@ -395,29 +391,27 @@ def finish_page(path: Path, name: str, notebook: dict) -> str:
 
 def finish(out: Path) -> None:
     "Finish every page in the folder `out`."
-    order = reading_order()
-    notebooks = {name: read(name) for name in order}
+    order, home = reading_order(), out / "index.html"
+    notebooks = {name: read(name) for name in order if (out / page_name(name)).exists()}
     numbers = {
         page_name(name): number for number, name in enumerate(order) if number
     }  # the home page has none
-    home = out / "index.html"
-    listed = rows(local_links(home.read_text(encoding="utf-8"), "index.html")) if home.exists() else []
-    lines = {page: line for page, _, line in listed}
+    raw = {page_name(name): (out / page_name(name)).read_text(encoding="utf-8") for name in notebooks}
+    ids = {page: set(re.findall(r'\bid="([^"]+)"', text)) for page, text in raw.items()}
+    lines = {page: line for page, _, line in rows(raw.get("index.html", ""))}
     for name, notebook in notebooks.items():
-        page = page_name(name)
-        if not (out / page).exists():
-            continue
         (out / "notebooks" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(NOTEBOOKS / name, out / "notebooks" / name)
-        text = finish_page(out / page, name, notebook)
+        page, text = page_name(name), finish_page(out / page_name(name), name, notebook)
         if page == "index.html":
             text = chapter_map(text, out, notebooks)
         else:
             text = under_title(describe(text, lines.get(page)), chapter_tools(name, notebook))
-        (out / page).write_text(number_chapters(text, page, numbers), encoding="utf-8")
+        text = number_chapters(local_links(text, page, ids), page, numbers)
+        (out / page).write_text(text, encoding="utf-8")
     if home.exists():
         (out / "404.html").write_text(not_found(home.read_text(encoding="utf-8")), encoding="utf-8")
-    markdown_copies(out, notebooks)
+    markdown_copies(out, {name: read(name) for name in order})
 
 
 if __name__ == "__main__":

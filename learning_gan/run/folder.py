@@ -111,7 +111,9 @@ def read_config(run: str | os.PathLike) -> dict:
     try:
         return _parse_config(_read_text(path))
     except UnknownName as error:
-        raise RunError(f"{path}: {error}; if it is your own, import first what registers it") from error
+        raise RunError(
+            f"{path} cannot be used ({error}): if it is your own, import first what registers it"
+        ) from error
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise RunError(
             f"{path} cannot be used ({error}): restore it, or start anew in another folder"
