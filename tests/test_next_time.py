@@ -66,8 +66,8 @@ def test_it_records_average_and_statistics(finished):
     hp = json.loads((finished / "config.json").read_text())["recipe"]
     assert (hp["architecture"], hp["average"], hp["classes"]) == ("conditional", recipe("digits").average, 10)
     with np.load(finished / "checkpoints" / "epoch_00002.npz") as npz:
-        assert {"g_optimizer/up_1_kernel_average", "generator/norm_1/moving_mean"} <= set(npz.files)
-        assert not np.array_equal(npz["g_optimizer/up_1_kernel_average"], npz["generator/up_1/kernel"])
+        assert {"g_optimizer/up_kernel_average", "generator/norm/moving_mean"} <= set(npz.files)
+        assert not np.array_equal(npz["g_optimizer/up_kernel_average"], npz["generator/up/kernel"])
     assert (finished / "generator_average.keras").exists()
 
 
@@ -80,7 +80,7 @@ def test_it_draws_the_digit_one_asks_for(finished, tmp_path):
         with np.load(tmp_path / "7.npz") as npz:
             sevens = npz["samples"]
         np.testing.assert_array_equal(sevens, sample(load_generator(finished, bool(average)), 5, 0, 7))
-    assert Image.open(tmp_path / "7.png").size == (3 * 30 - 2, 2 * 30 - 2)
+    assert Image.open(tmp_path / "7.png").size == (6 * (3 * 30 - 2), 6 * (2 * 30 - 2))
     assert not np.array_equal(sevens, sample(load_generator(finished, True), 5, 0, 8))
 
 
@@ -109,7 +109,7 @@ def test_data_without_labels_is_refused_before_a_folder_is_made(tmp_path):
 
 def test_images_that_cannot_be_halved_twice_are_refused(tmp_path):
     with pytest.raises(ValueError, match="multiples of 4"):
-        build_gan(recipe("dcgan", input_size=900), 0)
+        build_gan(recipe("dcgan"), 0, (30, 30, 1))
 
 
 def test_fit_wants_labels_where_the_networks_are_told(tmp_path):
