@@ -22,11 +22,20 @@ ARCHITECTURES |= {
     "dcgan": "learning_gan.parts.dcgan:dcgan",
     "conditional": "learning_gan.parts.conditional:conditional",
     "sorting": "learning_gan.run.hundred_labels:sorting",
+    "plain": "learning_gan.parts.stacked:plain",
+    "spectral": "learning_gan.parts.stacked:spectral",
 }  # of (hp, image_shape, seed): (generator, discriminator)
 
 LOSSES |= {
     "non_saturating": "learning_gan.parts.losses:NON_SATURATING",
     "saturating": "learning_gan.parts.losses:SATURATING",
+    "least_squares": "learning_gan.parts.after_2017:LEAST_SQUARES",
+    "hinge": "learning_gan.parts.after_2017:HINGE",
+    "wgan_gp": "learning_gan.parts.after_2017:WGAN_GP",
+    "r1": "learning_gan.parts.after_2017:R1",
+    "r1_r2": "learning_gan.parts.after_2017:R1_R2",
+    "r1_relativistic": "learning_gan.parts.after_2017:R1_RELATIVISTIC",
+    "r3": "learning_gan.parts.after_2017:R3",
 }  # a `Loss`
 
 SOURCES |= {
@@ -35,12 +44,14 @@ SOURCES |= {
     "fashion_mnist": "learning_gan.parts.sources:fashion_mnist",
     "kmnist": "learning_gan.parts.sources:kmnist",
     "idx": "learning_gan.parts.sources:idx",
+    "stacked": "learning_gan.parts.stacked:stacked",
+    "stacked_embedded": "learning_gan.parts.stacked:stacked_embedded",
 }  # of (data_dir, seconds): a `Dataset`
 
 # %% ../nbs/machine/69_catalogue.ipynb #a5d4e640
 _CHANGED = (
     (MODELS, "shared_step in_turns unit_range two_steps"),
-    (LOSSES, "double_sigmoid swapped naive two_sided clipped least_squares hinge joined"),
+    (LOSSES, "double_sigmoid swapped naive two_sided clipped joined"),
     (ARCHITECTURES, "no_g_hidden no_d_hidden no_hidden sigmoid_output linear_output normal_z normal_weights"),
     (
         ARCHITECTURES,

@@ -50,6 +50,7 @@ class Loss:
     discriminator: Callable  # a critic gives logits [batch, 1] of images; a recipe has `smooth` and `gamma`
     generator: Callable
     equilibrium: Callable | None = None  # of a recipe; the losses where nobody can tell, if they are known
+    one_by_one: bool = False  # must an image's logit depend on that image alone?
 
     @classmethod
     def of_logits(cls, discriminator, generator, equilibrium=None):

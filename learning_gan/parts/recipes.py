@@ -90,6 +90,8 @@ class HyperParameters:
 _STEADY = dict(beta_1=0.5, average=0.999, epochs=20)
 _DCGAN = dict(g_hidden_size=64, d_hidden_size=24, alpha=0.2, batch_size=50)
 _DCGAN |= dict(learning_rate=8e-4, decay=0.5, beta_1=0.5, average=0.999)
+_STACKED = dict(g_hidden_size=32, d_hidden_size=32, alpha=0.2, smooth=0.0, batch_size=64)
+_STACKED |= dict(learning_rate=5e-4, beta_1=0.0, beta_2=0.99, average=0.999)
 _LABELS = dict(model="labels", architecture="sorting", g_hidden_size=500, d_hidden_size=1000, smooth=0.0)
 RECIPES = Registry(
     "recipe",
@@ -99,6 +101,7 @@ RECIPES = Registry(
     dcgan=dict(architecture="dcgan", z_size=7, epochs=12, **_DCGAN),
     digits=dict(architecture="conditional", z_size=20, epochs=8, **_DCGAN),
     labels=_LABELS | dict(decay=0.3, beta_1=0.5, average=0.999, batch_size=200, epochs=160),
+    stacked=dict(architecture="plain", loss="r3", z_size=64, epochs=30, **_STACKED),
 )  # what differs from the post's, by name
 
 
