@@ -46,11 +46,16 @@ test-all: test ## the same, then the long tests: clusters, studies, the whole of
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m long
 
 .PHONY: lint
-lint: $(DEV) ## style of notebooks and code, dead names in the package; notebooks clean, package equal to their export
+lint: $(DEV) ## style of notebooks and code, dead names in the package; notebooks clean and exported; numbers true
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check --select F,E9 learning_gan
 	$(BIN)/python tools/check_export.py
+	$(BIN)/python tools/verify.py
+
+.PHONY: verify
+verify: $(DEV) ## compare the numbers in the text with the result files (a part of lint)
+	$(BIN)/python tools/verify.py
 
 .PHONY: export
 export: $(DEV) ## format the notebooks and write the package and README.md from them
