@@ -162,7 +162,7 @@ def score_parser() -> argparse.ArgumentParser:
     parser = _parser("learning_gan_score", "Score a trained generator.")
     flag = parser.add_argument
     flag("--run", type=home_path, required=True, help="run folder, finished or not")
-    flag("--n", type=int, default=10_000, help="images on each side; fewer where the data has fewer (10000)")
+    flag("--n", type=int, help="images on each side; fewer where the data has fewer (10000; of stacks 26000)")
     flag("--seed", type=int, default=0, help="of latents, shuffles and noise (0)")
     flag("--average", action="store_true", help="score the average of the generator's weights")
     flag("--json", type=new_file(), help="also write the score to this file")

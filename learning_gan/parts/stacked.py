@@ -36,7 +36,7 @@ def stack_digits(digits: Dataset, name: str) -> Dataset:
 
 
 def stacked(data_dir=None, seconds=300):
-    "Stacked MNIST (Srivastava et al. 2017), of the embedded digits where MNIST cannot be had; its name then says so."
+    "Stacked MNIST (Metz et al. 2017), of the embedded digits where MNIST cannot be had; its name then says so."
     digits = load_mnist("auto", data_dir)
     return stack_digits(digits, {"mnist": "stacked"}.get(digits.name, f"stacked_{digits.name}"))
 
