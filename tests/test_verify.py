@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 
 import pytest
 import verify
@@ -76,3 +77,18 @@ def test_every_number_is_held():
         wrong = page.faults(expression, held, names) if held else []
         assert len(wrong) == len(held), (name, words)
         page.text = true
+
+
+def test_rules_came_before_their_results():
+    "Each rule that the ledger names was committed before the first result that it was used for."
+    ledger = json.loads((ROOT / "nbs" / "results" / "ledger.json").read_text(encoding="utf-8"))
+    git = ["git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT)]
+    for rule in ledger["rules"]:
+        order = subprocess.run(
+            [*git, "merge-base", "--is-ancestor", rule["set"], rule["first"]],
+            capture_output=True,
+            check=False,
+        )
+        if order.returncode > 1:
+            pytest.skip("the history is not here")
+        assert order.returncode == 0 and rule["set"] != rule["first"], rule
