@@ -5,12 +5,10 @@ epoch, fresh latents each update, Adam (epsilon 1e-8), the discriminator's step 
 same z. Each runs in a process of its own, so that only one library is loaded.
 """
 
-import sys
 import tempfile
 import threading
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -178,8 +176,7 @@ def keras_example(hp, **compile_options):
 
 def graph_2017():
     "The graph as it was written in 2017: two session runs an update with feed_dict."
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "parity"))
-    import graph2017
+    from benchmarks import graph2017
 
     images, rng, graph = digits().reshape(-1, 784), np.random.default_rng(0), graph2017.build_graph()
     with graph2017.tf.Session() as session:

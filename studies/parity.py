@@ -21,7 +21,7 @@ from learning_gan.run.training import train
 from learning_gan.trials.studies import Study, interval, load_results
 from studies import ABOUT, mnist, reference, without
 
-GRAPH = Path(__file__).resolve().parent.parent / "tests" / "parity" / "graph2017.py"
+GRAPH = Path(__file__).resolve().parent.parent / "benchmarks" / "graph2017.py"
 ASKED = 9  # the digit whose share is asked for
 SPLITS = 100_000  # of a permutation test
 

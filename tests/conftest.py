@@ -43,24 +43,17 @@ def settings() -> dict[str, str]:
     return chapters.settings()
 
 
-@pytest.fixture(scope="session")
-def needs_of():
-    "A function from requirements to the names of all projects that they bring on this machine."
-
-    def needs_of(requirements) -> set[str]:
-        todo, seen = list(requirements), set()
-        while todo:
-            need = todo.pop()
-            key = (canonicalize_name(need.name), frozenset(need.extras))
-            if key in seen:
-                continue
+def needs_of(requirements) -> set[str]:
+    "The names of all projects that requirements bring on this machine."
+    todo, seen = list(requirements), set()
+    while todo:
+        need = todo.pop()
+        if (key := (canonicalize_name(need.name), frozenset(need.extras))) not in seen:
             seen.add(key)
             below = [Requirement(line) for line in distribution(need.name).requires or []]
             wanted = ["", *need.extras]
             todo += [r for r in below if not r.marker or any(r.marker.evaluate({"extra": e}) for e in wanted)]
-        return {name for name, _ in seen}
-
-    return needs_of
+    return {name for name, _ in seen}
 
 
 @pytest.fixture(scope="session")
@@ -105,18 +98,25 @@ def bare_env(tmp_path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory) -> Path:
+def shared(tmp_path_factory) -> Path:
+    "A folder for what is made once for all workers."
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def site(shared) -> Path:
     """The site, built once for all workers by smalldocs, from a copy of what it is made of.
 
     Where SITE_READY names a folder, the site that was built there is tested instead: before Quarto's is published.
     """
     if ready := os.environ.get("SITE_READY"):
         return Path(ready)
-    base = tmp_path_factory.getbasetemp()
-    copy = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "site"
+    copy = shared / "site"
     with FileLock(f"{copy}.lock"):
         if not copy.exists():
             build_site(copy)
+    assert (copy / "_docs").exists(), "it could not be built: see the first failure"
     return copy / "_docs"
 
 

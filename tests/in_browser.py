@@ -17,16 +17,8 @@ MARKS = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="the browser tests need Chromium, and none is installed"),
 ]
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+OFF = ("gpu", "quic", "background-networking", "component-update", "sync")
+FLAGS = ["--headless", "--no-sandbox", "--no-first-run", *(f"--disable-{what}" for what in OFF)]
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -56,22 +48,16 @@ def tab(browser, address, page="index.html", **options):
     "A page in a fresh profile; afterwards, nothing may have gone wrong in it nor been fetched from elsewhere."
     options = {"locale": "en-GB", "viewport": {"width": 1300, "height": 900}} | options
     context = browser.new_context(**options)
-    opened, trouble = context.new_page(), []
-    opened.on(
-        "console", lambda message: message.type in ("error", "warning") and trouble.append(message.text)
-    )
-    opened.on("pageerror", lambda error: trouble.append(str(error)))
-    opened.on(
-        "requestfailed", lambda r: "ERR_ABORTED" not in r.failure and trouble.append(f"{r.url}: {r.failure}")
-    )
-    opened.on(
-        "response", lambda answer: answer.status >= 400 and trouble.append(f"{answer.status} {answer.url}")
-    )
-    host = urlsplit(address).netloc
-    opened.on(
-        "request",
-        lambda r: urlsplit(r.url).netloc not in (host, "") and trouble.append(f"off the site: {r.url}"),
-    )
+    opened, trouble, host = context.new_page(), [], urlsplit(address).netloc
+
+    def watch(event, wrong, say):
+        opened.on(event, lambda found: wrong(found) and trouble.append(say(found)))
+
+    watch("console", lambda message: message.type in ("error", "warning"), lambda message: message.text)
+    watch("pageerror", lambda error: True, str)
+    watch("requestfailed", lambda r: "ERR_ABORTED" not in r.failure, lambda r: f"{r.url}: {r.failure}")
+    watch("response", lambda answer: answer.status >= 400, lambda answer: f"{answer.status} {answer.url}")
+    watch("request", lambda r: urlsplit(r.url).netloc not in (host, ""), lambda r: f"off the site: {r.url}")
     opened.goto(address + page)
     yield opened
     context.close()

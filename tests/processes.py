@@ -4,13 +4,11 @@ A server that has loaded TensorFlow and the package, and has used neither, forks
 there is a command as it is, or a function of a test module. Further down: what is done to such processes.
 """
 
-import ctypes
 import errno
 import fcntl
 import importlib
 import itertools
 import os
-import platform
 import pty
 import resource
 import signal
@@ -62,9 +60,7 @@ class Process:
     @property
     def epochs(self) -> int:
         "How many lines of epochs it has printed."
-        return self.out.read_text(errors="replace").count("\nEpoch ") + self.out.read_text(
-            errors="replace"
-        ).startswith("Epoch ")
+        return f"\n{self.out.read_text(errors='replace')}".count("\nEpoch ")
 
     @property
     def line(self) -> str:
@@ -103,8 +99,7 @@ def _start(place, work, *args):
 
 def command(name: str, *words) -> None:
     "Run a command of the package in this process."
-    sys.argv = [f"learning_gan_{name}", *map(str, words)]
-    getattr(importlib.import_module("learning_gan.app.commands"), f"{name}_command")()
+    getattr(importlib.import_module("learning_gan.app.commands"), f"{name}_command")([*map(str, words)])
 
 
 def run(work, *args, **how) -> subprocess.CompletedProcess:
@@ -134,13 +129,9 @@ def refused(name: str, *words, **how) -> str:
 def cold(*words, **how) -> subprocess.CompletedProcess:
     "An installed command, or a Python program, that loads and compiles everything itself: six seconds."
     how["env"] = {name: value for name, value in how.get("env", os.environ).items() if name != "TF_XLA_FLAGS"}
-    words = [os.fspath(word) if isinstance(word, Path) else str(word) for word in words]
-    program = (
-        [sys.executable, *words[1:]]
-        if words[0] == "python"
-        else [scripts() / f"learning_gan_{words[0]}", *words[1:]]
-    )
-    return subprocess.run(program, capture_output=True, text=True, timeout=300, **how)
+    words = [*map(str, words)]
+    program = sys.executable if words[0] == "python" else scripts() / f"learning_gan_{words[0]}"
+    return subprocess.run([program, *words[1:]], capture_output=True, text=True, timeout=300, **how)
 
 
 def same_after_a_kill(folder: Path, run: Path, finished: Path, names: list[str], work, *args, **how) -> None:
@@ -163,9 +154,7 @@ def die_at(target: str, n: int, after: bool) -> None:
 
     def call(*args):
         last = next(calls) == n
-        if last and not after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = original(*args)
+        result = original(*args) if after or not last else None
         if last:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
@@ -219,46 +208,10 @@ def note_writes(log: Path) -> None:
     sys.addaudithook(hook)
 
 
-SYNC_CALLS = {  # fsync, fdatasync, sync, sync_file_range, syncfs, msync
-    "x86_64": (74, 75, 162, 277, 306, 26),
-    "aarch64": (82, 83, 81, 84, 267, 227),
-}
-
-
 def fail_to_sync() -> None:
-    "Let every system call that waits for the disk fail with EIO, whoever makes it; raises `OSError` if that can't be."
-    if sys.platform != "linux" or platform.machine() not in SYNC_CALLS:
-        raise OSError(f"no filter for {sys.platform} on {platform.machine()}")
-    load_number, jump_if_equal, give_back = 0x20, 0x15, 0x06
-    fail, allow = 0x0005_0000 | errno.EIO, 0x7FFF_0000
-    numbers = SYNC_CALLS[platform.machine()]
-    program = [(load_number, 0, 0, 0)]
-    program += [(jump_if_equal, len(numbers) - i, 0, number) for i, number in enumerate(numbers)]
-    program += [(give_back, 0, 0, allow), (give_back, 0, 0, fail)]
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
-    filters = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program), ctypes.addressof(code)))
-    libc = ctypes.CDLL(None, use_errno=True)
-    no_new_privileges, set_filter, filter_mode = 38, 22, 2
-    if libc.prctl(no_new_privileges, 1, 0, 0, 0) or libc.prctl(set_filter, filter_mode, filters, 0, 0):
-        raise OSError(ctypes.get_errno(), "this process may not filter its system calls")
+    "Let the disk promise nothing."
 
+    def fsync(fd):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
-MS_RDONLY, MS_REMOUNT, MS_REC, MS_PRIVATE = 1, 32, 16384, 1 << 18
-
-
-class SmallDisk:
-    "A tmpfs of a given size that only this process sees; raises `OSError` where mounting is not allowed."
-
-    def __init__(self, folder: Path):
-        self.folder, self.libc = os.fsencode(folder), ctypes.CDLL(None, use_errno=True)
-        self._check(self.libc.unshare(CLONE_NEWNS | (CLONE_NEWUSER if os.geteuid() else 0)))
-        self._check(self.libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None))
-
-    def mount(self, size: int, flags: int = 0) -> None:
-        "Mount it, or change its size."
-        self._check(self.libc.mount(b"tmpfs", self.folder, b"tmpfs", flags, f"size={size}".encode()))
-
-    def _check(self, result):
-        if result:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    os.fsync = os.fdatasync = fsync

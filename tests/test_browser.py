@@ -29,6 +29,7 @@ LUMINANCE = """name => { const [r, g, b] = getComputedStyle(document.body)[name]
 MATH_FONT = (
     """[...document.fonts].some(f => f.family.includes("Learning GAN Math") && f.status === "loaded")"""
 )
+PHONE = {"width": 360, "height": 740}
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -87,7 +88,7 @@ def serious_violations(opened, scheme: str) -> list[str]:
 def test_every_page_shows_one_language_at_a_time_and_fits_a_phone(browser, address):
     "And it makes no error, and fetches nothing from elsewhere: `tab` sees to that."
     found = []
-    with tab(browser, address, viewport={"width": 360, "height": 740}) as opened:
+    with tab(browser, address, viewport=PHONE) as opened:
         for page in PAGES:
             opened.goto(address + page)
             found += [f"{page}: {what}" for what in shows_one_language(opened)]
@@ -112,19 +113,20 @@ def test_a_page_of_each_kind_is_accessible_in_both_schemes(browser, site, addres
         assert not found, "\n".join(found)
 
 
-def test_the_look_on_a_phone_and_in_the_dark(browser, address):
+def test_the_look_on_a_phone_and_in_the_dark_and_its_menu(browser, address):
     "Links in tables break between words, comments are paler than code, a table that goes on has a shadow at its edge."
     style = "([selector, name]) => { const e = document.querySelector(selector); return e && getComputedStyle(e)[name] }"
-    with tab(
-        browser, address, "read/tips.html", color_scheme="dark", viewport={"width": 360, "height": 740}
-    ) as opened:
+    with tab(browser, address, "read/tips.html", color_scheme="dark", viewport=PHONE) as opened:
         assert opened.evaluate(style, ["main table", "backgroundImage"]).count("linear-gradient") == 4
         assert opened.evaluate(style, ["main table a", "wordBreak"]) != "break-all"
         opened.goto(address + LOSSES)
-        comment, code = (
-            opened.evaluate(style, [f"pre.sourceCode {part}", "color"]) for part in ("span.co", "code")
-        )
-        assert comment != code
+        parts = [f"pre.sourceCode {part}" for part in ("span.co", "code")]
+        assert len({opened.evaluate(style, [part, "color"]) for part in parts}) == 2
+        opened.locator(".quarto-btn-toggle").first.click()
+        opened.wait_for_timeout(400)
+        assert opened.locator("#quarto-sidebar").bounding_box()["x"] >= 0
+        opened.locator("#quarto-sidebar a.sidebar-link:visible").nth(2).click()
+        opened.wait_for_url(lambda url: LOSSES not in url)
 
 
 def test_scheme_can_be_chosen(browser, address):
@@ -138,33 +140,32 @@ def test_scheme_can_be_chosen(browser, address):
         assert opened.evaluate(background) == dark
 
 
-@pytest.mark.parametrize(("locale", "expected"), [("ko-KR", "ko"), ("en-US", "en"), ("fr-FR", "en")])
-def test_first_visit_follows_the_browser(browser, address, locale, expected):
-    with tab(browser, address, locale=locale) as opened:
-        assert mode(opened) == expected
-
-
-def test_choice_survives_a_page_change_and_a_reload(browser, address):
+def test_the_language_is_the_browsers_at_first_and_then_the_one_that_was_chosen(browser, address):
+    "By a button or its key, after a change of pages and a reload, or by the address."
+    for locale, expected in [("ko-KR", "ko"), ("en-US", "en"), ("fr-FR", "en")]:
+        with tab(browser, address, locale=locale) as opened:
+            assert mode(opened) == expected
     with tab(browser, address, locale="en-GB") as opened:
-        press(opened, "ko")
+        opened.locator('.lang-switch button[data-mode="ko"]').focus()
+        opened.keyboard.press("Enter")
         opened.locator("#quarto-sidebar a.sidebar-link:visible").nth(2).click()
         opened.wait_for_load_state()
         assert not opened.url.endswith("index.html") and mode(opened) == "ko"
         opened.reload()
         assert mode(opened) == "ko" and opened.evaluate(SEEN, "en") == 0
         assert opened.locator('.lang-switch [aria-pressed="true"]').get_attribute("data-mode") == "ko"
+        for page, expected in [
+            (f"{LOSSES}?lang=en", "en"),
+            (f"{LOSSES}?lang=ko", "ko"),
+            ("build/generator.html", "ko"),
+        ]:
+            opened.goto(address + page)
+            assert mode(opened) == expected, "a language asked for once is remembered"
 
 
-def test_address_decides_the_language(browser, address):
-    with tab(browser, address, f"{LOSSES}?lang=ko") as opened:
-        assert mode(opened) == "ko"
-        opened.goto(f"{address}{LOSSES}?lang=en")
-        assert mode(opened) == "en"
-        opened.goto(f"{address}build/generator.html")
-        assert mode(opened) == "en", "a language asked for once is remembered"
-
-
-def test_titles_and_alternative_texts_follow_the_switch(browser, address):
+def test_titles_and_alternative_texts_follow_the_switch_and_without_scripts_both_languages_show(
+    browser, address
+):
     hangul = re.compile("[가-힣]")
     with tab(browser, address, "index.html") as opened:
         picture = opened.locator("main figure img").first
@@ -173,9 +174,6 @@ def test_titles_and_alternative_texts_follow_the_switch(browser, address):
         press(opened, "ko")
         assert hangul.search(opened.title()) and hangul.search(picture.get_attribute("alt"))
         assert " / " not in opened.title() + picture.get_attribute("alt")
-
-
-def test_without_scripts_both_languages_show(browser, address):
     with tab(browser, address, LOSSES, java_script_enabled=False) as opened:
         assert all(opened.locator(f'main div[lang="{language}"]').first.is_visible() for language in OTHER)
 
@@ -200,20 +198,3 @@ def test_search_leads_to_what_was_sought(browser, address, language, word):
         assert opened.evaluate(seen, word.lower())
         opened.goto(address + PAGES[1])
         assert mode(opened) == language, "showing both for a search is not a choice to remember"
-
-
-def test_keyboard_reaches_the_switch(browser, address):
-    with tab(browser, address, LOSSES) as opened:
-        opened.locator('.lang-switch button[data-mode="ko"]').focus()
-        opened.keyboard.press("Enter")
-        assert mode(opened) == "ko"
-
-
-def test_phone_menu_opens_the_chapters(browser, address):
-    with tab(browser, address, LOSSES, viewport={"width": 360, "height": 740}) as opened:
-        sidebar = opened.locator("#quarto-sidebar")
-        opened.locator(".quarto-btn-toggle").first.click()
-        opened.wait_for_timeout(400)
-        assert sidebar.bounding_box()["x"] >= 0
-        opened.locator("#quarto-sidebar a.sidebar-link:visible").nth(2).click()
-        opened.wait_for_url(lambda url: LOSSES not in url)

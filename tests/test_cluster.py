@@ -16,18 +16,8 @@ from processes import Process
 from learning_gan.run.devices import ClusterError, read_cluster
 from learning_gan.run.folder import read_config, read_history
 
-SMALL = [
-    "--data",
-    "embedded",
-    "--g_hidden_size",
-    8,
-    "--d_hidden_size",
-    8,
-    "--batch_size",
-    5_502,
-    "--epochs",
-    1,
-]
+SMALL = {"data": "embedded", "g_hidden_size": 8, "d_hidden_size": 8, "batch_size": 5_502, "epochs": 1}
+SMALL = [word for name, value in SMALL.items() for word in (f"--{name}", value)]
 
 
 def free_ports(n: int) -> list[int]:
@@ -59,14 +49,6 @@ def machines(tmp_path):
         machine.signal(signal.SIGKILL)
 
 
-def same_losses(one: Path, other: Path) -> None:
-    "The losses agree within rounding, and have moved."
-    one, other = map(read_history, (one, other))
-    for name in one.dtype.names[1:5]:
-        np.testing.assert_allclose(one[name], other[name], atol=1e-4, err_msg=name)
-    assert abs(one["d_loss"][0] - one["d_loss_mean"][0]) > 0.01
-
-
 # The same result
 
 
@@ -83,19 +65,19 @@ def test_two_devices_of_a_machine_train_as_one_does():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize(
-    ("recipe", "count"),
-    [("post", 2), pytest.param("dcgan", 3, marks=pytest.mark.long)],
-)
+@pytest.mark.parametrize(("recipe", "count"), [("post", 2), pytest.param("dcgan", 3, marks=pytest.mark.long)])
 def test_machines_train_as_one_does_into_one_folder_which_any_number_can_go_on_with(
     tmp_path, machines, recipe, count
 ):
-    "Batch normalisation measures the whole minibatch."
+    "Losses agree within rounding, and have moved; batch normalisation measures the whole minibatch."
     run, alone, words = tmp_path / "run", tmp_path / "alone", ["--recipe", recipe]
     chief, *others = machines(run, *[words] * count)
     assert [machine.wait() for machine in (chief, *others)] == [0] * count, chief.err.read_text()
     processes.succeed("train", "--out", alone, *SMALL, *words)
-    same_losses(run, alone)
+    one, other = map(read_history, (run, alone))
+    for name in one.dtype.names[1:5]:
+        np.testing.assert_allclose(one[name], other[name], atol=1e-4, err_msg=name)
+    assert abs(one["d_loss"][0] - one["d_loss_mean"][0]) > 0.01
     lines = chief.out.read_text().splitlines()
     assert lines[0].startswith("Epoch 1/1") and lines[1].startswith("pictures")
     assert {other.out.read_text() for other in others} == {f"done: the chief keeps the run in {run}\n"}
@@ -145,26 +127,22 @@ def test_machines_that_were_given_different_commands_are_told(tmp_path, machines
         assert "the machines disagree: give all the same command" in worker.err.read_text().splitlines()[-1]
 
 
-def config(**changes) -> str:
-    "A TF_CONFIG with something changed."
-    good = {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}
-    return json.dumps(good | changes)
-
-
-def of_workers(*addresses, **more) -> str:
-    return config(cluster={"worker": list(addresses), **more})
+def config(*addresses, task=("worker", 1), **more) -> str:
+    "A TF_CONFIG."
+    cluster = {"worker": [*addresses] or ["a:1", "b:2"], **more}
+    return json.dumps({"cluster": cluster, "task": task and dict(zip(("type", "index"), task, strict=True))})
 
 
 WRONG = [
     ("{", "Expecting"),
     ("[]", "indices"),
-    (of_workers("a:1", ps=["b:2"]), "nothing else"),
-    (config(cluster={"worker": "a:1"}), "host:port"),
-    (of_workers("a", "b:2"), "host:port"),
-    (of_workers("a:1", "a:1"), "twice"),
-    (of_workers("c:3", chief=["a:1", "b:2"]), "two chiefs"),
-    (config(task={"type": "chief", "index": 0}), "'chief'"),
-    *((config(task={"type": "worker", "index": index}), "index into it") for index in (2, -1, "1")),
+    (config("a:1", ps=["b:2"]), "nothing else"),
+    (config().replace('["a:1", "b:2"]', '"a:1"'), "host:port"),
+    (config("a", "b:2"), "host:port"),
+    (config("a:1", "a:1"), "twice"),
+    (config("c:3", chief=["a:1", "b:2"]), "two chiefs"),
+    (config(task=("chief", 0)), "'chief'"),
+    *((config(task=("worker", index)), "index into it") for index in (2, -1, "1")),
     (config(task=None), "subscriptable"),
 ]
 
@@ -175,9 +153,8 @@ def test_a_configuration_is_read_or_refused_with_an_example():
             read_cluster(text)
         assert "it looks like" in str(refused.value)
     assert read_cluster(config()) == (["a:1", "b:2"], 1)
-    chief = of_workers("a:1", "b:2", chief=["c:3"])
-    assert read_cluster(chief) == (["c:3", "a:1", "b:2"], 2)
-    assert read_cluster("{}") == read_cluster(config(cluster={})) == ([""], 0)  # a single machine
+    assert read_cluster(config("a:1", "b:2", chief=["c:3"])) == (["c:3", "a:1", "b:2"], 2)
+    assert read_cluster("{}") == read_cluster('{"cluster": {}, "task": {}}') == ([""], 0)  # a single machine
 
 
 def test_the_command_says_it_in_one_line(tmp_path):

@@ -12,13 +12,14 @@ import build_readme
 import chapters
 import pytest
 import yaml
+from conftest import needs_of
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 BINARY = {".bin", ".gif", ".ico", ".keras", ".npz", ".png", ".woff2"}
 HOSTS = re.compile(r"pypi\.org|pythonhosted\.org|registry\.npmjs|deb\.debian\.org|repo\.maven|proxy\.golang")
 MACHINE_PATHS = re.compile(r"(?<![\w.~/-])/(?:work|root|home|Users|tmp)/[\w.]")
-PINNED_EXTRAS = ("dev", "studies", "parity", "oracle", "browser")
+PINNED_EXTRAS = ("", "dev_", "studies_", "parity_", "oracle_", "browser_")
 
 
 # ---------------------------------------------------------------- the package
@@ -39,13 +40,12 @@ def imported(module: str, path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
-            base = base if node.level else node.module
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *filter(None, [node.module])])
             found |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             found |= set(re.findall(r"^(learning_gan(?:\.\w+)+)(?::\w+)?$", node.value))
-    found = {name.removeprefix("learning_gan.") for name in found}
-    return {name for name in found if name in MODULES and name != module}
+    return {name.removeprefix("learning_gan.") for name in found} & MODULES.keys() - {module}
 
 
 def test_imports_go_downward_only():
@@ -53,10 +53,8 @@ def test_imports_go_downward_only():
     needs = {module: imported(module, path) for module, path in MODULES.items()}
     assert {module.split(".")[0] for module in needs} == set(WINGS) and sum(map(len, needs.values())) > 80
     height = {module: WINGS.index(module.split(".")[0]) for module in needs}
-    upward = [
-        f"{one} → {other}" for one, others in needs.items() for other in others if height[one] < height[other]
-    ]
-    assert upward == []
+    pairs = [(one, other) for one, others in needs.items() for other in others]
+    assert [f"{one} → {other}" for one, other in pairs if height[one] < height[other]] == []
     while free := [module for module, others in needs.items() if not others & needs.keys()]:
         for module in free:
             del needs[module]
@@ -74,15 +72,12 @@ def test_a_module_has_its_notebooks_name():
     assert {module: page for module, page in made_by.items() if module.split(".")[-1] != page} == {}
 
 
-def test_no_module_hides_a_name_that_the_package_gives():
+def test_every_name_that_the_package_gives_is_there_and_no_module_hides_it(settings):
     import learning_gan
 
     tops = {module.split(".")[0] for module in MODULES}
     assert not tops & set(learning_gan.__all__)
     assert all(getattr(learning_gan, name) for name in learning_gan.__all__)
-
-
-def test_every_console_script_resolves(settings):
     installed = {e.name: e for e in entry_points(group="console_scripts") if e.dist.name == "learning_gan"}
     declared = dict(line.split("=") for line in settings["console_scripts"].split())
     assert {name: e.value for name, e in installed.items()} == declared
@@ -120,8 +115,14 @@ def test_the_readme_is_made_from_the_home_page(root, settings):
     assert "<div" not in before and (root / picture).stat().st_size > 10_000
     commands = "\n".join(re.findall(r"```bash\n(.*?)```", readme, re.S)).splitlines()
     assert {"make train", "make test"} <= set(commands)
-    scripts = [line.split("=")[0] for line in settings["console_scripts"].split()]
-    assert all(line.split()[0] in scripts for line in commands if line.startswith("learning_gan_"))
+    known = [line.split("=")[0] for line in settings["console_scripts"].split()]
+    known += re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(encoding="utf-8"), re.M)
+    ours = [
+        line.removeprefix("make ").split()[0]
+        for line in commands
+        if line.startswith(("make ", "learning_gan_"))
+    ]
+    assert set(ours) <= set(known)
     assert [link for link in re.findall(r"\]\(([^)\s]+)\)", readme) if not link.startswith("https://")] == []
     pages = {chapters.page_name(name) for name in chapters.reading_order()}
     assert set(re.findall(rf"{re.escape(chapters.published())}/([\w/]+\.html)", readme)) <= pages
@@ -129,12 +130,6 @@ def test_the_readme_is_made_from_the_home_page(root, settings):
 
 
 # ---------------------------------------------------------------- dependencies
-
-
-def requirements(settings, extra: str | None = None) -> list[Requirement]:
-    return [
-        Requirement(line) for line in settings[f"{extra}_requirements" if extra else "requirements"].split()
-    ]
 
 
 def installed(name: str) -> str | None:
@@ -156,9 +151,11 @@ def pins(root) -> dict[str, str]:
     return found
 
 
-def test_pins_are_what_the_settings_need_and_what_is_installed(settings, pins, needs_of):
+def test_pins_are_what_the_settings_need_and_what_is_installed(settings, pins):
     "The pins are made on the oldest Python; some of them a newer one does not need."
-    wanted = [need for extra in (None, *PINNED_EXTRAS) for need in requirements(settings, extra)]
+    wanted = [
+        Requirement(line) for extra in PINNED_EXTRAS for line in settings[f"{extra}requirements"].split()
+    ]
     assert [need for need in wanted if not need.specifier.contains(pins[canonicalize_name(need.name)])] == []
     needed = needs_of(wanted)
     assert {name: installed(name) for name in needed} == {name: pins[name] for name in needed}
@@ -178,18 +175,13 @@ def test_contributing_explains_every_dependency(root, settings):
 # ---------------------------------------------------------------- workflows
 
 
-@pytest.fixture(scope="session")
-def workflows(root) -> dict[str, dict]:
-    return {
-        path.name: yaml.safe_load(path.read_text()) for path in (root / ".github/workflows").glob("*.yaml")
-    }
-
-
-def test_workflows_have_pinned_actions_least_rights_and_an_end(root, workflows):
+def test_workflows_have_pinned_actions_least_rights_and_an_end_and_run_what_we_support(root, settings):
+    texts = {path.name: path.read_text() for path in (root / ".github/workflows").glob("*.yaml")}
+    workflows, lines = (
+        {name: yaml.safe_load(text) for name, text in texts.items()},
+        "\n".join(texts.values()).splitlines(),
+    )
     assert {"test.yaml", "deploy.yaml"} <= workflows.keys() and os.access(root / ".ci" / "run", os.X_OK)
-    lines = [
-        line for path in (root / ".github/workflows").glob("*.yaml") for line in path.read_text().splitlines()
-    ]
     uses = [line.strip().removeprefix("- ") for line in lines if "uses: " in line and "uses: ./" not in line]
     pinned = re.compile(r"uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+(\.\d+)+$")
     assert len(uses) >= 4 and [line for line in uses if not pinned.fullmatch(line)] == []
@@ -198,17 +190,13 @@ def test_workflows_have_pinned_actions_least_rights_and_an_end(root, workflows):
         for job in flow["jobs"].values():
             assert "uses" in job or job["timeout-minutes"] <= 180  # a workflow that it uses has its own
             assert set(job.get("permissions", {})) <= {"pages", "id-token"}, name
-
-
-def test_workflows_run_all_pythons_that_we_support_and_the_long_tests_each_week(settings, workflows):
     test = workflows["test.yaml"]
-    lines = (chapters.ROOT / "setup.py").read_text(encoding="utf-8")
-    supported = [f"3.{minor}" for minor in re.search(r"for minor in \(([\d, ]+)\)", lines)[1].split(", ")]
+    setup = (root / "setup.py").read_text(encoding="utf-8")
+    supported = [f"3.{minor}" for minor in re.search(r"for minor in \(([\d, ]+)\)", setup)[1].split(", ")]
     assert test["jobs"]["test"]["strategy"]["matrix"]["python"] == supported
     assert supported[0] == settings["min_python"]
-    assert "schedule" in test[True] and "long" in json.dumps(
-        workflows["deploy.yaml"]["jobs"]
-    )  # YAML reads `on` as true
+    assert "schedule" in test[True]  # YAML reads `on` as true
+    assert "long" in json.dumps(workflows["deploy.yaml"]["jobs"])
 
 
 def test_hooks_run_the_tools_of_this_environment(root):

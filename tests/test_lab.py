@@ -3,18 +3,17 @@
 import gzip
 import io
 import re
+from contextlib import contextmanager
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
-import pytest
 from in_browser import MARKS, tab
 from PIL import Image
 
 from learning_gan.core.backend import keras, tf
-from learning_gan.parts.data import load_mnist, to_unit_range
+from learning_gan.parts.data import to_unit_range
 from learning_gan.parts.inputs import SAMPLE, latents
 from learning_gan.parts.losses import Loss, cross_entropy, discriminator_loss
-from learning_gan.parts.optimizers import model_optimizers
 from learning_gan.parts.recipes import recipe
 from learning_gan.run.sampling import latent_path
 from learning_gan.run.training import GAN, build_gan
@@ -43,10 +42,13 @@ def in_page(opened, module: str, body: str, argument):
     )
 
 
-def ready(opened):
-    "Wait for room two."
-    opened.wait_for_function("window.lab")
-    opened.evaluate("lab.ready")
+@contextmanager
+def lab(browser, address, query: str = "", **options):
+    "The page, once room two is ready."
+    with tab(browser, address, f"go_on/lab.html{query}", **options) as opened:
+        opened.wait_for_function("window.lab")
+        opened.evaluate("lab.ready")
+        yield opened
 
 
 def reach(opened, updates: int):
@@ -64,7 +66,7 @@ def stored(site, name: str, shapes: dict) -> list[np.ndarray]:
     return arrays
 
 
-def test_generators_are_those_of_keras(browser, address, site):
+def generators(opened, site) -> None:
     z = latents(0, 0, 64, 100, SAMPLE).numpy()
     generator = build_gan(recipe("steady"), 0).generator
     told = np.concatenate([z, np.tile(np.eye(10, dtype="float32")[7], (64, 1))], 1)
@@ -72,17 +74,14 @@ def test_generators_are_those_of_keras(browser, address, site):
     twice = dict(strides=2, padding="same")
     h = keras.ops.conv_transpose(np.maximum(told @ w1 + b1, 0).reshape(-1, 7, 7, 64), w2, **twice) + b2
     seven = np.tanh(keras.ops.conv_transpose(keras.ops.relu(h), w3, **twice) + b3)
-    with tab(browser, address, "go_on/lab.html") as opened:
-        for epoch in (0, 20):
-            generator.set_weights(stored(site, f"epoch_{epoch}.bin", DENSE))
-            draw = "const draw = await m.afterEpoch(given[0]); return [...draw(Float32Array.from(given[1]))]"
-            images = in_page(opened, "generators.js", draw, [epoch, z.ravel().tolist()])
-            np.testing.assert_allclose(
-                np.reshape(images, (64, 784)), generator(z).numpy().reshape(64, 784), atol=1e-5
-            )
-        draw = "const draw = await m.conditional(); return [...draw(Float32Array.from(given), 7)]"
-        images = in_page(opened, "generators.js", draw, z.ravel().tolist())
-        np.testing.assert_allclose(np.reshape(images, seven.shape), seven, atol=1e-5)
+    for epoch in (0, 20):
+        generator.set_weights(stored(site, f"epoch_{epoch}.bin", DENSE))
+        draw = "const draw = await m.afterEpoch(given[0]); return [...draw(Float32Array.from(given[1]))]"
+        images = in_page(opened, "generators.js", draw, [epoch, z.ravel().tolist()])
+        np.testing.assert_allclose(images, np.ravel(generator(z)), atol=1e-5)
+    draw = "const draw = await m.conditional(); return [...draw(Float32Array.from(given), 7)]"
+    images = in_page(opened, "generators.js", draw, z.ravel().tolist())
+    np.testing.assert_allclose(images, np.ravel(seven), atol=1e-5)
 
 
 class MoreSteps(GAN):
@@ -94,51 +93,47 @@ class MoreSteps(GAN):
 
 
 MINUS_D_LOSS = Loss.of_logits(discriminator_loss, lambda fake_logits: -cross_entropy(fake_logits, 0))
+LEARN = """const bytes = await (await fetch("given.bin?" + given.number)).arrayBuffer(), losses = [];
+    let at = 0;
+    const take = (count) => new Float32Array(bytes, 4 * (at += count) - 4 * count, count);
+    const network = (n, out) => ({ w1: take(n * 128), b1: take(128), w2: take(128 * out), b2: take(out) });
+    await m.start();
+    const gan = new m.GAN({ g: network(100, 784), d: network(784, 1) });
+    for (let i = 0; i < 20; i++) losses.push(await gan.update(take(78400), take(10000), given));
+    return losses;"""
 
 
-@pytest.mark.parametrize(("loss", "d_steps"), [("flipped", 1), ("flipped", 2), ("minus_d_loss", 1)])
-def test_updates_are_those_of_the_package(browser, address, loss, d_steps):
-    gan = build_gan(recipe("post", beta_1=0.5), 0)
-    if d_steps == 2:
-        gan = MoreSteps(gan.generator, gan.discriminator)
-        gan.compile(*model_optimizers(beta_1=0.5))
-    if loss == "minus_d_loss":
-        gan.loss_of = MINUS_D_LOSS
-    weights = [w.ravel() for network in (gan.generator, gan.discriminator) for w in network.get_weights()]
-    real = to_unit_range(load_mnist("embedded").train.images[:2000]).reshape(20, 100, 28, 28, 1)
+def updates(opened, digits) -> None:
+    bodies, real = {}, to_unit_range(digits.train.images[:2000]).reshape(20, 100, 28, 28, 1)
     z = np.stack([latents(0, update, 100, 100) for update in range(20)])
-    update = tf.function(gan.update)
-    expected = [
-        [float(loss) for loss in update(*map(tf.constant, pair))] for pair in zip(real, z, strict=True)
-    ]
-    learn = """const bytes = await (await fetch("given.bin")).arrayBuffer(), losses = [];
-        let at = 0;
-        const take = (count) => new Float32Array(bytes, 4 * (at += count) - 4 * count, count);
-        const network = (n, out) => ({ w1: take(n * 128), b1: take(128), w2: take(128 * out), b2: take(out) });
-        await m.start();
-        const gan = new m.GAN({ g: network(100, 784), d: network(784, 1) });
-        for (let i = 0; i < 20; i++) losses.push(await gan.update(take(78400), take(10000), given));
-        return losses;"""
-    minibatches = [part.ravel() for pair in zip(real, z, strict=True) for part in pair]
-    given = np.concatenate([*weights, *minibatches]).astype("<f4").tobytes()
-    with tab(browser, address, "go_on/lab.html") as opened:
-        opened.route("**/given.bin", lambda route: route.fulfill(body=given))
-        losses = in_page(opened, "gan.js", learn, SETTINGS | {"loss": loss, "d_steps": d_steps})
-        np.testing.assert_allclose(losses, expected, atol=1e-4)
+    opened.route("**/given.bin*", lambda route: route.fulfill(body=bodies[int(route.request.url[-1])]))
+    for number, (loss, d_steps) in enumerate([("flipped", 1), ("flipped", 2), ("minus_d_loss", 1)]):
+        gan = build_gan(recipe("post", beta_1=0.5), 0, kind=MoreSteps if d_steps == 2 else GAN)
+        gan.loss_of = MINUS_D_LOSS if loss == "minus_d_loss" else gan.loss_of
+        weights = gan.generator.get_weights() + gan.discriminator.get_weights()
+        update, pairs = tf.function(gan.update), list(zip(real, z, strict=True))
+        given = [part.ravel() for part in (*weights, *(part for pair in pairs for part in pair))]
+        expected = [[float(loss) for loss in update(*map(tf.constant, pair))] for pair in pairs]
+        bodies[number] = np.concatenate(given).astype("<f4").tobytes()
+        told = SETTINGS | {"loss": loss, "d_steps": d_steps, "number": number}
+        np.testing.assert_allclose(in_page(opened, "gan.js", LEARN, told), expected, atol=1e-4)
 
 
-def test_the_way_between_is_that_of_the_package(browser, address):
+def test_its_arithmetic_is_that_of_the_package(browser, address, site, digits):
+    "Generators, updates, and the way between two z."
     a, b = latents(0, 0, 2, 100, SAMPLE).numpy()
     way = "return [0, .25, .5, 1].map(t => [...m.path(Float32Array.from(given[0]), Float32Array.from(given[1]))(t)])"
     with tab(browser, address, "go_on/lab.html") as opened:
+        generators(opened, site)
+        updates(opened, digits)
         found = in_page(opened, "sampling.js", way, [a.tolist(), b.tolist()])
-    np.testing.assert_allclose(found, latent_path(a, b, 5)[[0, 1, 2, 4]], atol=1e-4)
+        np.testing.assert_allclose(found, latent_path(a, b, 5)[[0, 1, 2, 4]], atol=1e-4)
 
 
-def test_300_updates_train(browser, address):
+def test_300_updates_train_and_the_charts_follow_the_scheme(browser, address):
     "Noise is grey; digits are mostly black. A pause holds, a step is one update."
-    with tab(browser, address, "go_on/lab.html") as opened:
-        ready(opened)
+    chart = "canvas.lab-chart"
+    with lab(browser, address, color_scheme="light") as opened:
         opened.wait_for_function(f"({BRIGHTNESS})({SAMPLES!r}) > 100")
         opened.evaluate("lab.play()")
         reach(opened, 300)
@@ -149,10 +144,12 @@ def test_300_updates_train(browser, address):
         opened.get_by_role("button", name="One update").click()
         reach(opened, done + 1)
         assert opened.evaluate("lab.updates") == done + 1
+        light = opened.evaluate(BRIGHTNESS, chart)
+        opened.emulate_media(color_scheme="dark")  # while it is paused
+        opened.wait_for_function(f"light => Math.abs(({BRIGHTNESS})({chart!r}) - light) > 20", arg=light)
 
 
 def losses_after(opened, updates: int) -> str:
-    ready(opened)
     for done in range(updates):
         opened.get_by_role("button", name="One update").click()
         reach(opened, done + 1)
@@ -161,29 +158,27 @@ def losses_after(opened, updates: int) -> str:
 
 def test_an_address_holds_the_settings(browser, address):
     "Whoever opens an address sees what its sender saw; what cannot be in it is said."
-    sent = "go_on/lab.html?beta_1=0.9&seed=3&smooth=7#lab-training"
-    with tab(browser, address, sent) as opened:
-        first = losses_after(opened, 3)
-        assert "smooth=7" in opened.locator("#lab-training .lab-note").inner_text()
-        assert opened.locator("#lab-beta_1").input_value() == "0.9"
-        opened.locator("#lab-loss").select_option("minus_d_loss")
-        query = parse_qs(urlsplit(opened.url).query)
-        assert query == {"beta_1": ["0.9"], "seed": ["3"], "loss": ["minus_d_loss"]}
-    with tab(browser, address, sent) as opened:
-        assert losses_after(opened, 3) == first
-    with tab(browser, address, "go_on/lab.html?seed=4&beta_1=0.9") as opened:
-        assert losses_after(opened, 3) != first
+    sent, losses = "?beta_1=0.9&seed=3&smooth=7#lab-training", []
+    for query in (sent, sent, "?seed=4&beta_1=0.9"):
+        with lab(browser, address, query) as opened:
+            losses.append(losses_after(opened, 2))
+            assert ("smooth=7" in opened.locator("#lab-training .lab-note").inner_text()) == (query == sent)
+            assert opened.locator("#lab-beta_1").input_value() == "0.9"
+            opened.locator("#lab-loss").select_option("minus_d_loss")
+            query = parse_qs(urlsplit(opened.url).query)
+            assert query == {"beta_1": ["0.9"], "seed": query["seed"], "loss": ["minus_d_loss"]}
+    assert losses[0] == losses[1] != losses[2]
 
 
 def test_a_button_breaks_it_and_another_mends_it(browser, address):
     "With a discriminator that stands still, the generator's loss soon is nothing."
-    with tab(browser, address, "go_on/lab.html") as opened:
-        ready(opened)
+    with lab(browser, address) as opened:
         opened.get_by_role("button", name="Stop the discriminator").click()
         reach(opened, 100)
         assert opened.locator("#lab-d_rate").input_value() == "0"
         assert float(opened.locator(".lab-numbers output").last.inner_text().split("g ")[1]) < 0.1
-        assert opened.get_by_role("link", name="See it in the museum").count() == 3
+        links = opened.locator("#lab-training a[href^='../measure/diagnosis.html#']")
+        assert links.count() == 3
         opened.get_by_role("button", name="Mend it").click()
         opened.wait_for_function("lab.updates < 100")
         assert opened.locator("#lab-d_rate").input_value() == "0.002"
@@ -214,9 +209,17 @@ def test_digits_move_and_can_be_chosen(browser, address):
         assert opened.evaluate(BRIGHTNESS, canvas) > 100
 
 
-def test_pictures_can_be_taken_along(browser, address):
-    with tab(browser, address, "go_on/lab.html") as opened:
-        ready(opened)
+PICTURES = {f"{name}.png" for name in ("digits", "between", "samples", "gradient", "losses", "verdicts")}
+CONTROLS = """[...document.querySelectorAll(".lab :is(button, input, select, a)")]
+    .filter(e => !e.disabled && e.getClientRects().length && !(e.type === "radio" && !e.checked)).length"""
+FRAMES = """milliseconds => new Promise(resolve => { let frames = 0;
+    const watch = new MutationObserver(() => frames++);
+    watch.observe(document.querySelector(".lab-numbers output"), { childList: true });
+    lab.play(); setTimeout(() => resolve(frames), milliseconds); })"""
+
+
+def test_pictures_can_be_taken_along_keys_reach_everything_and_motion_can_be_less(browser, address):
+    with lab(browser, address, reduced_motion="reduce") as opened:
         names = set()
         for button in opened.locator(".lab-png").all():
             with opened.expect_download() as download:
@@ -224,56 +227,28 @@ def test_pictures_can_be_taken_along(browser, address):
             names.add(download.value.suggested_filename)
             image = Image.open(io.BytesIO(download.value.path().read_bytes()))
             assert image.format == "PNG" and image.width >= 480
-        assert names == {
-            f"{name}.png" for name in ("digits", "between", "samples", "gradient", "losses", "verdicts")
-        }
-
-
-def test_every_control_is_reached_by_keyboard(browser, address):
-    "A group of radio buttons counts once; what is switched off, not at all."
-    controls = """[...document.querySelectorAll(".lab :is(button, input, select, a)")]
-        .filter(e => !e.disabled && e.getClientRects().length && !(e.type === "radio" && !e.checked)).length"""
-    with tab(browser, address, "go_on/lab.html") as opened:
-        ready(opened)
-        wanted = opened.evaluate(controls)
-        assert wanted > 30
+        assert names == PICTURES
+        # a group of radio buttons counts once; what is switched off, not at all
+        wanted, reached = opened.evaluate(CONTROLS), 1
         opened.locator("#lab-sampling button").first.focus()
-        reached = 1
         for _ in range(wanted + 5):
             opened.keyboard.press("Tab")
             reached += opened.evaluate("!!document.activeElement.closest('.lab')")
-        assert reached == wanted
+        assert reached == wanted > 30
+        assert opened.evaluate(FRAMES, 3000) <= 4  # a picture a second, where else there are ten
 
 
-def test_less_motion_for_those_who_ask(browser, address):
-    "No more than a picture a second, where else there are ten."
-    frames = """milliseconds => new Promise(resolve => { let frames = 0;
-        const watch = new MutationObserver(() => frames++);
-        watch.observe(document.querySelector(".lab-numbers output"), { childList: true });
-        lab.play(); setTimeout(() => resolve(frames), milliseconds); })"""
-    with tab(browser, address, "go_on/lab.html", reduced_motion="reduce") as opened:
-        ready(opened)
-        assert opened.evaluate(frames, 3000) <= 4
-
-
-def test_without_javascript_the_page_says_what_one_would_see(browser, address):
+def test_it_is_light_and_without_javascript_says_what_one_would_see(browser, address, site):
+    "Room one with all its epochs in 700 kB, the whole page in 2.5 MB; jax-js is loaded by this page alone."
     with tab(browser, address, "go_on/lab.html", java_script_enabled=False) as opened:
         text = opened.locator("#lab-training").inner_text()
-        assert "JavaScript" in text and "자바스크립트" in text
-        assert opened.locator("main img").count() >= 1
-
-
-def test_it_is_light(site):
-    "Room one with all its epochs in 700 kB, the whole page in 2.5 MB; jax-js is loaded by this page alone."
-    page, files = (
-        site / "go_on" / "lab.html",
-        {path.name: path.stat().st_size for path in (site / "assets" / "lab").iterdir()},
-    )
+        assert "JavaScript" in text and "자바스크립트" in text and opened.locator("main img").count() >= 1
+    page = site / "go_on" / "lab.html"
+    files = {path.name: path.stat().st_size for path in (site / "assets" / "lab").iterdir()}
     shared = sum((site / "assets" / name).stat().st_size for name in ("site.css", "math.woff2"))
     whole = page.stat().st_size + sum(files.values()) + shared
     only_two = {"jax.js", "gan.js", "worker.js", "digits.bin", "conditional.bin", "jax-LICENSE.txt"}
     room_one = sum(size for name, size in files.items() if name not in only_two)
     assert room_one <= 700_000 and whole <= 2_500_000, (room_one, whole)
-    for other in site.rglob("*.html"):
-        if other != page:
-            assert not re.search(r"assets/lab/[\w.]+js", other.read_text(encoding="utf-8")), other.name
+    loading = re.compile(r"assets/lab/[\w.]+js")
+    assert [path for path in site.rglob("*.html") if loading.search(path.read_text("utf-8"))] == [page]

@@ -2,12 +2,14 @@
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import newcomers
 import numpy as np
 import processes
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from learning_gan.parts import recipes
@@ -24,21 +26,17 @@ RUNS = {  # what the command is told, and what another run in its folder would b
 }
 
 
-def short_epochs() -> None:
-    recipes.EPOCH_IMAGES = 2_200
+def quick() -> None:
+    "Short epochs, not compiled by XLA, which is tried elsewhere; and what newcomers add."
+    recipes.EPOCH_IMAGES, GenerativeModel.compiles_well = 2_200, lambda self: False
     newcomers.register()
 
 
-def not_compiled() -> None:
-    short_epochs()
-    GenerativeModel.compiles_well = lambda self: False
-
-
-def run(*words, prepare=short_epochs):
+def run(*words, prepare=quick):
     return processes.succeed(*words, prepare=prepare)
 
 
-def refused(*words, prepare=short_epochs):
+def refused(*words, prepare=quick):
     return processes.refused(*words, prepare=prepare)
 
 
@@ -52,17 +50,16 @@ def of_shape(picture: Path, width: int, height: int) -> bool:
     return drawn.width % width == 0 and drawn.width * height == drawn.height * width
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+@pytest.fixture(scope="session")
+def finished(shared):
     "A run from the start to the end, of each name; made once."
-    made = {}
 
     def finished(name: str) -> Path:
-        if name not in made:
-            out = tmp_path_factory.mktemp(name) / "run"
-            assert run(*trained(name, out)).count("Epoch ") == 2
-            made[name] = out
-        return made[name]
+        out = shared / "new_entries" / name
+        with FileLock(shared / f"{name}.lock"):
+            if not out.exists():
+                assert run(*trained(name, out)).count("Epoch ") == 2
+        return out
 
     return finished
 
@@ -71,8 +68,9 @@ def finished(tmp_path_factory):
 def test_it_is_trained_killed_resumed_and_refused_as_another(finished, tmp_path, name):
     out, again = finished(name), tmp_path / "run"
     names = ["history.csv", "samples.npz", "checkpoints/epoch_00002.npz"]
+    names += ["result.json"] if name == "labels" else []
     words = trained(name, again)
-    processes.same_after_a_kill(tmp_path, again, out, names, *words, prepare=short_epochs)
+    processes.same_after_a_kill(tmp_path, again, out, names, *words, prepare=quick)
     (flag, here), said = RUNS[name][1], refused(*words, *RUNS[name][1])
     assert "holds another run" in said and str(here) in said and flag.removeprefix("--") in said
     for picture in ("losses.png", "samples.png", "epochs.png", "training.gif"):
@@ -120,9 +118,10 @@ def test_without_its_line_a_name_is_refused_with_those_that_are_known(finished, 
     assert f"unknown {kind.get(name, 'loss')} '{name}': choose " in refused("sample", *words, prepare=None)
 
 
-def test_the_relativistic_loss_is_that_of_the_paper():
+def test_the_relativistic_loss_with_penalties_is_that_of_the_paper():
     "A critic that is linear in the pixels has the same slope everywhere, w."
     from learning_gan.core.backend import tf
+    from learning_gan.parts.after_2017 import R3
 
     rng = np.random.default_rng(0)
     real, fake, w = (rng.normal(size=shape) for shape in ((5, 4, 3, 2), (5, 4, 3, 2), (24, 1)))
@@ -130,11 +129,11 @@ def test_the_relativistic_loss_is_that_of_the_paper():
     def critic(images):
         return tf.reshape(images, (-1, 24)) @ w
 
-    behind = np.logaddexp(0, [-(one - other) for one, other in zip(critic(real), critic(fake), strict=True)])
-    expected = behind.mean() + 0.7 / 2 * 2 * (w**2).sum()
-    hp = recipes.recipe("post", gamma=0.7)
-    found = newcomers.relativistic_d(critic, tf.constant(real), tf.constant(fake), hp)
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    ahead = (critic(real) - critic(fake)).numpy()
+    expected = np.logaddexp(0, -ahead).mean() + 0.7 / 2 * 2 * (w**2).sum()
+    for loss in (R3.discriminator, newcomers.relativistic_d):
+        found = loss(critic, tf.constant(real), tf.constant(fake), recipes.recipe("post", gamma=0.7))
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 # What is asked of a generator that is told labels
@@ -155,32 +154,80 @@ def test_it_draws_the_digit_one_asks_for_and_refuses_what_cannot_be_asked(finish
         words = ["--run", finished(run_of), "--out", tmp_path / "x.png", *more]
         assert why in refused("sample", *words)
     assert not (tmp_path / "x.png").exists()
+    assert "keeps no average" in refused("score", "--run", finished("relativistic"), "--average")
 
 
-# Failures
+# Every file that is left
 
 
-def fail(folder: Path) -> None:
-    "Train every failure, as the chapter does, but quickly."
+def train_all(folder: Path) -> None:
     from learning_gan.parts.data import load_mnist
-    from learning_gan.trials.changes import FAILURES, train_change
+    from learning_gan.run.training import train
 
+    small = dict(epochs=1, batch_size=220, g_hidden_size=2, d_hidden_size=2, labels=20)
+    for name in recipes.RECIPES:
+        train(recipes.recipe(name, **small), load_mnist("embedded"), folder / name)
+
+
+ALONE = """
+import sys
+from pathlib import Path
+import keras
+import numpy as np
+
+for run in map(Path, sys.argv[1:]):
+    for path in run.rglob("*.np[yz]"):
+        found = np.load(path, allow_pickle=False)
+        assert all(found[name].size for name in found.files) if path.suffix == ".npz" else found.size, path
+    made, file = {}, np.load(run / "samples.npz")
+    for path in run.glob("*.keras"):
+        network, told = keras.saving.load_model(path), np.eye(10)[np.arange(16) % 10]
+        made[path.stem] = network.predict([file["z"], told] if len(network.inputs) > 1 else file["z"], verbose=0)
+    np.testing.assert_allclose(made["generator"], file["samples"][-1], atol=1e-5)
+    print(run.name, *sorted(made))
+assert "learning_gan" not in sys.modules
+"""
+
+
+def test_numpy_and_keras_alone_read_every_file_of_every_recipe(tmp_path):
+    run(train_all, tmp_path)
+    done = processes.cold("python", "-c", ALONE, *(tmp_path / name for name in recipes.RECIPES), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    averaging = {name for name in recipes.RECIPES if recipes.recipe(name).average}
+    both = {line.split()[0] for line in done.stdout.splitlines() if "generator_average" in line}
+    assert both == averaging and len(done.stdout.splitlines()) == len(recipes.RECIPES)
+
+
+# Failures and other changes
+
+
+def change(folder: Path) -> None:
+    "Train every failure, and two changes of networks, as their chapters do, but quickly."
+    from learning_gan.parts.data import load_mnist
+    from learning_gan.trials.changes import CHANGES, FAILURES, train_change
+
+    small, steady = dict(epochs=2, batch_size=220, g_hidden_size=2, d_hidden_size=2), dict(baseline="steady")
     for name, failure in FAILURES.items():
-        quick = dict(epochs=2, batch_size=220, g_hidden_size=2, d_hidden_size=2)
-        train_change(failure, load_mnist("embedded"), folder / name, 0, **quick)
-        print(name)
+        train_change(failure, load_mnist("embedded"), folder / name, 0, **small)
+    for name in ("norm_joined", "linear"):  # with a loss and without
+        train_change(CHANGES[name], load_mnist("embedded"), folder / name, 0, **steady, **small)
 
 
-def read(run: Path, found: Path) -> None:
-    processes.command("diagnose", "--run", run, "--json", found)
-    if list((run / "checkpoints").glob("*")):  # it has not diverged before the first
-        processes.command("sample", "--run", run, "--out", run / "new.png", "--n", 4)
+def read_all(folder: Path) -> None:
+    for run in sorted(path for path in folder.iterdir() if path.is_dir()):
+        processes.command("diagnose", "--run", run, "--json", folder / f"{run.name}.json")
+        if list((run / "checkpoints").glob("*")):  # it has not diverged before the first
+            processes.command("sample", "--run", run, "--out", folder / f"{run.name}.png", "--n", 4)
+    assert "learning_gan.trials.trial" not in sys.modules
 
 
-def test_a_fresh_process_reads_the_folder_of_each_failure(tmp_path):
-    for name in run(fail, tmp_path, prepare=not_compiled).split():
-        run(read, tmp_path / name, tmp_path / "found.json", prepare=None)
-        assert "findings" in json.loads((tmp_path / "found.json").read_text())
+def test_a_fresh_process_reads_what_each_failure_and_change_has_left(tmp_path):
+    run(change, tmp_path)
+    run(read_all, tmp_path, prepare=None)
+    runs = sum(path.is_dir() for path in tmp_path.iterdir())
+    found = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
+    assert len(found) == runs > 10 and all("findings" in each for each in found)
+    assert len([*tmp_path.glob("*.png")]) > runs / 2
 
 
 # Images that are no squares

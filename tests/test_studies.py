@@ -1,4 +1,4 @@
-"""The results that chapters read, the studies that make them, the runner, changes in a fresh process, and the race."""
+"""The results that chapters read, the studies that make them, what ends the runner, and the race."""
 
 import importlib
 import json
@@ -16,13 +16,11 @@ from scipy import stats
 import studies
 from benchmarks import __main__ as bench
 from learning_gan.measure.scoring import MEASURES
-from learning_gan.parts.data import load_mnist
 from learning_gan.parts.recipes import recipe
-from learning_gan.trials.changes import CHANGES, FAILURES, SCORES, train_change
-from learning_gan.trials.studies import find_results, load_results
+from learning_gan.trials.changes import CHANGES, FAILURES, SCORES
+from learning_gan.trials.studies import load_results
 
 ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "nbs" / "results"
 SCORE = {*MEASURES, "kid_ci95", "histogram"}
 NAMES = ("court", "labels", "museum", "parity", "recipes", "scores")
 
@@ -35,10 +33,8 @@ def check_runs(study, kept):
     "Every run is of a cell that the study knows, says what it was made with, and can be packed again."
     about, runs = kept["provenance"], study.unpack(kept)
     assert about["command"] == f"make study NAME={study.name}" and len(about["date"].split("-")) == 3
-    assert {"python", "numpy", "tensorflow", "keras"} <= set(about["versions"]) and about["machine"][
-        "cores"
-    ] >= 1
-    assert runs and {cell for cell, _ in runs} <= set(study.cells)
+    assert {"python", "numpy", "tensorflow", "keras"} <= set(about["versions"])
+    assert about["machine"]["cores"] >= 1 and runs and {cell for cell, _ in runs} <= set(study.cells)
     assert all(about[key] == value for key, value in study.about.items())
     for run in runs.values():
         assert run["made"] is None or about["made"][run["made"]]["threads"] == 1
@@ -57,9 +53,8 @@ def check_scores(kept):
     for run in kept["runs"]:
         assert [one["epoch"] for one in run["curve"]] == list(range(every, epochs + 1, every))
     for key in MEASURES:
-        assert kept["means"][key]["mean"] == pytest.approx(
-            np.mean([r["generated"][key] for r in kept["runs"]])
-        )
+        found = np.mean([run["generated"][key] for run in kept["runs"]])
+        assert kept["means"][key]["mean"] == pytest.approx(found)
 
 
 def check_parity(kept):
@@ -80,22 +75,18 @@ def check_recipes(kept):
         assert [score["seed"] for score in one["runs"]] == one["seeds"] and len(one["seeds"]) > 1
         assert set(one["means"]) == {"generated", "averaged"}
         for kind, means in one["means"].items():
-            values = [score[kind]["frechet"] for score in one["runs"]]
-            assert (
-                means["frechet"]["mean"] == pytest.approx(np.mean(values))
-                and set(one["runs"][0][kind]) >= SCORE
-            )
+            found = np.mean([score[kind]["frechet"] for score in one["runs"]])
+            assert means["frechet"]["mean"] == pytest.approx(found) and set(one["runs"][0][kind]) >= SCORE
 
 
 def check_court(kept):
     "Every score of every change and seed; where a training diverged there is none."
     for entry in kept["variants"]:
-        change = CHANGES[entry["name"]]
+        change, seeds = CHANGES[entry["name"]], entry["seeds"]
         assert entry["bench"] in change.baselines and entry["tip"] == change.tip
-        assert entry["seeds"] == sorted(set(entry["seeds"])) and len(entry["seeds"]) >= 2
-        for name in (*SCORES, "made"):
-            assert len(entry[name]) == len(entry["seeds"])
-            assert all(value is None or value >= 0 for value in entry[name])
+        assert seeds == sorted(set(seeds)) and len(seeds) >= 2
+        assert all(len(entry[name]) == len(seeds) for name in (*SCORES, "made"))
+        assert all(value is None or value >= 0 for name in (*SCORES, "made") for value in entry[name])
     assert 0 < kept["real"]["frechet"] < kept["noise"]["frechet"]
     assert kept["check"]["found"]["frechet"][0] < kept["noise"]["frechet"]
 
@@ -110,50 +101,31 @@ def check_labels(kept):
 
 
 CHECKS = {"scores": check_scores, "parity": check_parity, "recipes": check_recipes, "court": check_court}
-CHECKS |= {"labels": check_labels, "museum": lambda kept: None}  # test_diagnosis looks at its records
-
-
-# Results
+CHECKS |= {"labels": check_labels, "museum": lambda kept: None}  # chapter 21 looks at its records
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_results(name):
-    study, kept = study_of(name), json.loads((RESULTS / f"{study_of(name).file}.json").read_text())
+def test_results_are_as_their_study_makes_them_with_all_seeds_of_the_book(name):
+    study = study_of(name)
+    kept = json.loads((ROOT / "nbs" / "results" / f"{study.file}.json").read_text())
     check_runs(study, kept)
     CHECKS[name](kept)
     assert all(kept["provenance"][key] == value for key, value in study.how.items())
+    missing = {(cell, seed) for cell, seeds in study.cells.items() for seed in seeds} - set(
+        study.unpack(kept)
+    )
+    assert missing == (
+        {("long/100", seed) for seed in (18, 19)} if name == "labels" else set()
+    )  # as chapter 36 says
 
 
-def test_there_are_all_seeds_of_the_book():
-    missing = [
-        (name, *key)
-        for name in NAMES
-        for key in {(cell, seed) for cell, seeds in study_of(name).cells.items() for seed in seeds}
-        - set(study_of(name).unpack(load_results(study_of(name).file)))
-    ]
-    assert sorted(missing) == [("labels", "long/100", seed) for seed in (18, 19)]  # as chapter 36 says
-
-
-@pytest.mark.parametrize("folder", [ROOT, ROOT / "nbs", ROOT / "nbs" / "read", ROOT / "tests"])
-def test_results_are_found_from_any_folder(folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    assert find_results("baseline.json").samefile(RESULTS / "baseline.json")
-    assert load_results("parity")["raised"]["runs"]
-
-
-def test_results_are_read_without_tensorflow():
-    code = "import sys; from learning_gan.trials import studies, trial; sys.exit('tensorflow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
-
-
-# Studies
-
-
-@pytest.fixture
-def whole_mnist():
-    if load_mnist().name != "mnist":
-        pytest.skip("a study of the whole MNIST, which is not here")
-    studies.mnist.cache_clear()
+def test_results_are_found_and_read_without_tensorflow(tmp_path):
+    code = "import sys; from learning_gan.trials import studies, trial; print(*studies.load_results('parity')['raised'])\n"
+    code += "sys.exit('tensorflow' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT / "nbs" / "read", capture_output=True, text=True
+    )
+    assert done.returncode == 0 and done.stdout.split() == [*load_results("parity")["raised"]]
 
 
 SMALL = {
@@ -170,6 +142,7 @@ BESIDE = {"scores": "baseline.keras", "museum": "museum.npz"}  # what a study le
 @pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_a_small_study_does_not_train_again_what_it_knows(name, tmp_path, whole_mnist):
+    studies.mnist.cache_clear()
     study, out = study_of(name), ["--out", str(tmp_path)]
     study.main([*SMALL[name], *out, "--runs", str(tmp_path / "runs")])
     kept = json.loads((tmp_path / f"{study.file}.json").read_text())
@@ -193,38 +166,6 @@ def test_pictures_of_a_study_of_labels(tmp_path, whole_mnist):
     assert len(found["wrong"]) == len(found["taken_for"]) == one["errors"]
 
 
-# Changes
-
-FRESH = """
-import sys
-from learning_gan.measure.records import read_run
-from learning_gan.run.folder import read_config
-from learning_gan.run.sampling import load_generator, sample
-
-for run in sys.argv[1:]:
-    assert sample(load_generator(run), 2).shape == (2, 28, 28, 1), run
-    assert read_run(run).epochs == 1, run
-    print(read_config(run)["recipe"])
-assert "learning_gan.trials.trial" not in sys.modules
-"""
-
-
-@pytest.mark.slow
-def test_a_fresh_process_reads_what_a_change_has_left(tmp_path):
-    quick = dict(epochs=1, batch_size=5_000, g_hidden_size=4, d_hidden_size=4)
-    changes = {name: FAILURES[name] for name in ("shared_step", "swapped")}  # a model, a loss
-    changes |= {
-        name: CHANGES[name] for name in ("norm_joined", "linear")
-    }  # networks, with a loss and without
-    for name, change in changes.items():
-        assert train_change(change, load_mnist("embedded"), tmp_path / name, baseline="steady", **quick)
-    done = subprocess.run(
-        [sys.executable, "-c", FRESH, *map(str, tmp_path.iterdir())], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == len(changes)
-
-
 def test_changes_name_recipes_that_are_registered():
     for change in (FAILURES | CHANGES).values():
         assert all(change.recipe(baseline).epochs >= 1 for baseline in change.baselines)
@@ -246,12 +187,6 @@ def main():
 """
 
 
-def workers_of(parent):
-    "The process ids of the workers that a study has started."
-    children = Path(f"/proc/{parent}/task/{parent}").parent.glob("*/children")
-    return [int(pid) for path in children for pid in path.read_text().split()]
-
-
 def is_running(pid):
     "A zombie, which only waits to be asked how it ended, is not."
     try:
@@ -260,35 +195,20 @@ def is_running(pid):
         return False
 
 
-@pytest.fixture
-def study_and_workers(tmp_path):
-    "A study whose two workers have begun, and their process ids."
+@pytest.mark.kill
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_soon_after_a_study_that_is_interrupted_or_killed(tmp_path, end):
     (tmp_path / "sleepers.py").write_text(SLEEPERS)
-    command = [sys.executable, "-c", "import sleepers; sleepers.main()", tmp_path / "study"]
+    command, workers = [sys.executable, "-c", "import sleepers; sleepers.main()", tmp_path / "study"], []
     study = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=tmp_path)
-    while len(workers := workers_of(study.pid)) < 2:
+    while len(workers) < 2:
         time.sleep(0.05)
-    return study, workers
-
-
-@pytest.mark.kill
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
-def test_an_interrupted_study_leaves_no_worker_behind(tmp_path, study_and_workers):
-    study, workers = study_and_workers
-    study.send_signal(signal.SIGINT)
-    assert study.wait(timeout=30) != 0
-    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
-    assert len(list((tmp_path / "study").glob("*.json"))) == 0
-
-
-@pytest.mark.kill
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
-def test_workers_end_soon_after_a_study_that_is_killed(tmp_path, study_and_workers, end):
-    study, workers = study_and_workers
+        children = Path(f"/proc/{study.pid}/task").glob("*/children")
+        workers = [int(pid) for path in children for pid in path.read_text().split()]
     study.send_signal(end)
-    assert study.wait(timeout=30) == -end
-    patience = time.monotonic() + 30
+    assert study.wait(timeout=30) != 0
+    patience = time.monotonic() + (0 if end == signal.SIGINT else 30)  # an interrupted one waits for them
     while any(map(is_running, workers)):
         assert time.monotonic() < patience
         time.sleep(0.05)

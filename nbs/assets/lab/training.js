@@ -13,12 +13,12 @@ const DIALS = {
   beta_1: [0.5, same([0, 0.5, 0.9]), ["Adam의 beta_1", "Adam's beta_1"]],
   d_rate: [0.002, same(RATES), ["판별기의 학습률", "the discriminator's learning rate"]],
   g_rate: [0.002, same(RATES), ["생성기의 학습률", "the generator's learning rate"]],
-  d_steps: [1, same([1, 2, 5]), ["갱신마다 판별기의 걸음", "steps of D an update"]],
+  d_steps: [1, same([1, 2, 5]), ["업데이트마다 판별기의 스텝", "steps of D an update"]],
   average: [0, same([0, 0.9, 0.99, 0.999]), ["생성기 가중치의 평균", "average of G's weights"]],
 };
 const FIRST = Object.fromEntries(Object.entries(DIALS).map(([name, [value]]) => [name, value]));
 
-// One thing made wrong; what happens then hangs in the museum, under the name at the end
+// One thing made wrong, and the name of the failure that comes of it
 const BREAKS = [
   [["판별기가 이기게", "Let the discriminator win"], { g_rate: 0.00001 }, "d_wins"],
   [["판별기를 멈추게", "Stop the discriminator"], { d_rate: 0 }, "d_idle"],
@@ -70,7 +70,14 @@ export function trainingRoom(place) {
   const note = h("p", { role: "status", className: "lab-note" }, words("준비하고 있습니다.", "Getting ready."));
 
   // ---- what the worker shows
-  let clock = null;
+  let clock = null, verdict = null;
+  const paint = () => {
+    losses.draw(curves, equilibrium(settings.smooth, settings.loss));
+    if (verdict) verdicts.draw(...verdict);
+  };
+  for (const element of [document.documentElement, document.body]) { // where the builders tell dark from light
+    new MutationObserver(paint).observe(element, { attributeFilter: ["class"] });
+  }
   function show({ updates, losses: pairs, images, back: gradient, onReal, onFake }) {
     const now = performance.now();
     if (clock && updates > clock.updates && lab.playing) speed.textContent = ((updates - clock.updates) / (now - clock.now) * 1000).toFixed(0);
@@ -86,8 +93,8 @@ export function trainingRoom(place) {
     strength.textContent = most.toExponential(1);
     samples.draw(images);
     back.draw(gradient.map((v) => (most ? -v / most : 0)));
-    losses.draw(curves, equilibrium(settings.smooth, settings.loss));
-    verdicts.draw(onReal, onFake);
+    verdict = [onReal, onFake];
+    paint();
     if (![curves.d.at(-1) ?? 0, curves.g.at(-1) ?? 0].every(Number.isFinite)) {
       lab.playing = false;
       follow();
@@ -125,7 +132,7 @@ export function trainingRoom(place) {
   }
 
   const play = button("", () => (lab.playing ? lab.pause() : lab.play()), { className: "lab-play", disabled: true });
-  const step = button(words("한 번 갱신", "One update"), () => order("step"), { disabled: true });
+  const step = button(words("업데이트 한 번", "One update"), () => order("step"), { disabled: true });
   const again = button(words("처음부터", "From the start"), begin, { disabled: true });
   const slow = h("input", { type: "checkbox" });
   slow.addEventListener("change", () => order(null, { slow: slow.checked }));
@@ -144,9 +151,9 @@ export function trainingRoom(place) {
     begin();
     lab.play();
   };
-  const breaks = BREAKS.map(([label, changes, exhibit]) => h("li", {},
+  const breaks = BREAKS.map(([label, changes, failure]) => h("li", {},
     button(words(...label), () => preset(changes)), " ",
-    h("a", { href: `when_it_goes_wrong.html#${exhibit}` }, words("박물관에서 보기", "See it in the museum"))));
+    h("a", { href: `../measure/diagnosis.html#${failure}` }, words("실패 사례에서 보기", "See it among the failures"))));
   const copy = button(words("이 설정의 주소 복사", "Copy the address of these settings"), async () => {
     const address = toAddress(settings);
     try {
@@ -160,7 +167,7 @@ export function trainingRoom(place) {
   place.replaceChildren(
     h("div", { className: "lab-row" }, play, step, again, h("label", { className: "lab-check" }, slow, h("span", {}, words("천천히", "slowly"))),
       labelled(words("시드", "seed"), seed)),
-    h("p", { className: "lab-numbers" }, words("갱신", "updates"), " ", count, " · ", words("초당", "a second"), " ", speed, " · ",
+    h("p", { className: "lab-numbers" }, words("업데이트", "updates"), " ", count, " · ", words("초당", "a second"), " ", speed, " · ",
       words("손실", "losses"), " ", shownLosses),
     note,
     h("div", { className: "lab-grid" },
