@@ -118,6 +118,7 @@ def test_the_look_on_a_phone_and_in_the_dark_and_its_menu(browser, address):
     style = "([selector, name]) => { const e = document.querySelector(selector); return e && getComputedStyle(e)[name] }"
     with tab(browser, address, "read/tips.html", color_scheme="dark", viewport=PHONE) as opened:
         assert opened.evaluate(style, ["main table", "backgroundImage"]).count("linear-gradient") == 4
+        assert opened.evaluate(style, ["main tbody td", "backgroundColor"]) == "rgba(0, 0, 0, 0)"
         assert opened.evaluate(style, ["main table a", "wordBreak"]) != "break-all"
         opened.goto(address + LOSSES)
         parts = [f"pre.sourceCode {part}" for part in ("span.co", "code")]
@@ -168,12 +169,15 @@ def test_titles_and_alternative_texts_follow_the_switch_and_without_scripts_both
 ):
     hangul = re.compile("[가-힣]")
     with tab(browser, address, "index.html") as opened:
-        picture = opened.locator("main figure img").first
+        picture, button = opened.locator("main figure img").first, opened.locator(".code-copy-button").first
+
+        def said():
+            return [opened.title(), picture.get_attribute("alt"), button.get_attribute("title")]
+
         press(opened, "en")
-        assert not hangul.search(opened.title() + picture.get_attribute("alt"))
+        assert not any(map(hangul.search, said()))
         press(opened, "ko")
-        assert hangul.search(opened.title()) and hangul.search(picture.get_attribute("alt"))
-        assert " / " not in opened.title() + picture.get_attribute("alt")
+        assert all(map(hangul.search, said())) and not any(" / " in text for text in said())
     with tab(browser, address, LOSSES, java_script_enabled=False) as opened:
         assert all(opened.locator(f'main div[lang="{language}"]').first.is_visible() for language in OTHER)
 

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from learning_gan.core.backend import keras, tf
+from learning_gan.measure.diagnosis import Diagnose
 from learning_gan.parts.data import to_unit_range
+from learning_gan.parts.images import as_dataset
 from learning_gan.parts.networks import build_networks
 from learning_gan.parts.optimizers import model_optimizers
 from learning_gan.parts.recipes import HyperParameters, recipe
@@ -126,15 +128,15 @@ def test_a_pair_and_a_dataset_of_batches_are_fit_as_they_come(images):
 class Later(keras.utils.PyDataset):
     "Good bytes first, then something else."
 
-    def __init__(self, then):
+    def __init__(self, then, *labels):
         super().__init__()
-        self.then = then
+        self.then, self.labels = then, labels
 
     def __len__(self):
         return 2
 
     def __getitem__(self, i):
-        return (self.then if i else np.full((50, 28, 28, 1), -1, self.then.dtype),)
+        return (self.then if i else np.full((len(self.then), 28, 28, 1), -1, self.then.dtype), *self.labels)
 
 
 REFUSED = {
@@ -179,17 +181,31 @@ def test_a_range_that_is_wrong_only_later_is_refused_too(images):
 
 def test_what_is_no_array_of_images_is_told_in_one_line(images):
     gan, pairs = new_gan(), batched({"image": images, "label": np.zeros(300)})
-    for wrong, more, why in [
-        (pairs, {}, "as_supervised=True"),
-        (batched(images).take(0), {}, "the dataset is empty"),
-        ("images.npz", {}, "is a path"),
-        ({"image": images}, {}, "no dictionary"),
-        ((images, np.zeros(300), np.ones(300)), {}, "leave them out"),
-        (images, {"class_weight": {0: 1}}, "leave them out"),
-        (images, {"sample_weight": np.ones(300)}, "leave them out"),
+    for wrong, why in [
+        (pairs, "as_supervised=True"),
+        (batched(images).take(0), "the dataset is empty"),
+        ("images.npz", "is a path"),
+        ({"image": images}, "no dictionary"),
+        ((images, np.zeros(300), np.ones(300)), "leave them out"),
+        ([images, np.zeros(300)], "no array"),
+        (((images, np.zeros(300)), (images, np.zeros(300))), "no array"),
     ]:
         with pytest.raises(ValueError, match=why):
-            gan.fit(wrong, verbose=0, **more)
+            gan.fit(wrong, verbose=0)
+    for more in ({"class_weight": {0: 1}}, {"sample_weight": np.ones(300)}):
+        for way in (gan.fit, gan.evaluate, gan.train_on_batch, gan.test_on_batch):
+            with pytest.raises(ValueError, match="leave them out"):
+                way(images, **more)
+    for wrong in (None, "images.npz", {"image": images}, pairs):
+        with pytest.raises(ValueError, match="images are no array"):
+            as_dataset(wrong)
+
+
+def test_a_data_set_and_flat_images_are_taken(digits):
+    flat = [keras.Sequential([keras.layers.Dense(n, how)]) for n, how in ((784, "tanh"), (1, None))]
+    gan, seen = new_gan(networks=flat), Diagnose()
+    gan.fit(digits, batch_size=1_000, callbacks=seen, verbose=0)
+    assert int(gan.updates) == len(digits.train) // 1_000 and len(seen.epochs) == 1
 
 
 def test_labels_are_wanted_where_the_networks_are_told_and_looked_at_to_the_last():
@@ -209,6 +225,9 @@ def test_labels_are_wanted_where_the_networks_are_told_and_looked_at_to_the_last
     ]:
         with pytest.raises(ValueError, match=why):
             gan.evaluate(images, y, verbose=0)
+        if y is not None and len(y) == 40:
+            with pytest.raises(ValueError, match=why):
+                gan.fit(Later(to_unit_range(images), y), verbose=0)
     with pytest.raises(ValueError, match="labels go from 0 to 10"):
         gan.fit(tf.data.Dataset.from_tensor_slices((images, later)).batch(20), verbose=0)
 

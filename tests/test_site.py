@@ -217,6 +217,23 @@ def test_pictures_keep_their_room_and_wait_until_they_are_seen(pages, parsed):
     every(pages, broken)
 
 
+def test_a_name_of_the_package_stands_above_its_code(pages):
+    "And not above the imports before it, where nbdev puts it."
+
+    def broken(page, text):
+        text = re.sub(r"</?(?:span|a)\b[^>]*>", "", words(text, "script"))
+        for name in re.finditer(r'class="api-name[^>]*>(\w+)<', text):
+            rest = text[name.end() :]
+            folded = re.findall(r'<details[^>]*class="code-fold">.*?<code[^>]*>(.*?)</code>', rest, re.S)
+            first = next(
+                (code for code in folded if re.search(rf"^(def|class) {name[1]}\b", code, re.M)), None
+            )
+            if first is None or re.match(r"import |from ", folded[0]):
+                yield name[1]
+
+    every(pages, broken)
+
+
 def test_the_look_is_the_packages():
     "Role colours are those of the figures; what Bootstrap does to links in tables, and Quarto to comments, is undone."
     from learning_gan.core.style import COLORS

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import nbdev.doclinks
 import pypandoc
-from chapters import ROOT, page_name, reading_order
+from chapters import ROOT, page_name, reading_order, source
 from finish_site import function_spaces
 from nbdev.quarto import refresh_quarto_yml
 from nbdev.serve import proc_nbs
@@ -34,9 +34,30 @@ def process() -> Path:
     refresh_quarto_yml()
     nbdev.doclinks._build_modidx()
     try:
-        return proc_nbs(force=True, n_workers=os.cpu_count())
+        processed = proc_nbs(force=True, n_workers=os.cpu_count())
     except Exception as error:
         sys.exit(f"{error}\n(To make the site, nbdev runs cells that import, export or show documentation.)")
+    for path in processed.rglob("*.ipynb"):
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        in_order(notebook["cells"])
+        path.write_text(json.dumps(notebook, ensure_ascii=False), encoding="utf-8")
+    return processed
+
+
+def in_order(cells: list[dict]) -> None:
+    "Put imports above names, and names above their code: nbdev puts a name above all that is exported before it."
+    for place in range(1, len(cells)):
+        while place and to_be_swapped(*cells[place - 1 : place + 1]):
+            cells[place - 1 : place + 1] = cells[place], cells[place - 1]
+            place -= 1
+
+
+def to_be_swapped(above: dict, below: dict) -> bool:
+    "Whether two neighbours are imports below a name, or a name below its code."
+    if name := re.search(r"^show_doc\((\w+)\)", source(below), re.M):
+        return bool(re.search(rf"^(def|class) {name[1]}\b", source(above), re.M))
+    code = below["cell_type"] == "code" and not re.search(r"^(?!#|from |import |[\s)])", source(below), re.M)
+    return "show_doc(" in source(above) and code and "import " in source(below)
 
 
 def stage(processed: Path, target: Path) -> None:

@@ -15,8 +15,8 @@ from typing import ClassVar
 import numpy as np
 
 from ..core.backend import keras, tf
-from ..parts.data import to_unit_range
-from ..parts.images import as_images
+from ..parts.data import Dataset, to_unit_range
+from ..parts.images import as_array, as_images
 from ..parts.inputs import EVALUATE, TRAIN, as_shape, latents
 from ..parts.labels import check_labels, classes_of, input_shapes, labels_in_turn, with_labels
 from ..parts.minibatches import Minibatches
@@ -320,9 +320,7 @@ class GenerativeModel(keras.Model):
         """
         if Team(self.distribute_strategy).machines > 1:
             raise ValueError("Keras's fit does not work on several machines: use learning_gan.train")
-        if kwargs.get("class_weight") is not None or kwargs.get("sample_weight") is not None:
-            raise ValueError(NO_WEIGHTS)
-        x, *_ = parts = self.checked(x, y)
+        x, *_ = parts = self.checked(x, y, kwargs)
         if isinstance(x, np.ndarray):
             held = 0 if validation_data is not None else int(len(x) * validation_split)
             if held:
@@ -350,15 +348,15 @@ class GenerativeModel(keras.Model):
         "Keras's `evaluate`: the mean losses over images, with statistics and weights standing still."
         if not kwargs.get("_use_cached_eval_dataset"):
             kwargs["callbacks"] = self.watched(kwargs.get("callbacks"))
-        return super().evaluate(*self.checked(x, y), **kwargs)
+        return super().evaluate(*self.checked(x, y, kwargs), **kwargs)
 
     def train_on_batch(self, x, y=None, **kwargs):
         "Keras's `train_on_batch`, on images that are looked at first."
-        return super().train_on_batch(*self.checked(x, y), **kwargs)
+        return super().train_on_batch(*self.checked(x, y, kwargs), **kwargs)
 
     def test_on_batch(self, x, y=None, **kwargs):
         "Keras's `test_on_batch`, on images that are looked at first."
-        return super().test_on_batch(*self.checked(x, y), **kwargs)
+        return super().test_on_batch(*self.checked(x, y, kwargs), **kwargs)
 
     def in_order(self, parts, batch_size, shuffle):
         "Minibatches of images, and labels, from the epoch on that the updates have reached; how many make an epoch."
@@ -376,11 +374,17 @@ class GenerativeModel(keras.Model):
             blocks = blocks.map(lambda block: tuple(block[name][0] for name in names))
         return blocks, batches.per_epoch
 
-    def checked(self, x, y=None):
-        "Images, and labels if the networks are told them; the first minibatch of a `tf.data` is looked at."
+    def checked(self, x, y=None, more=()):
+        "Images, and labels if the networks are told them; of minibatches, the first is looked at."
+        if any("weight" in name and more[name] is not None for name in more):
+            raise ValueError(NO_WEIGHTS)
         if isinstance(x, tf.data.Dataset):
             self.check_dataset(x)
             return (x,)
+        if isinstance(x, keras.utils.PyDataset):
+            self.checked(x[0])
+        if isinstance(x, Dataset):
+            x, y = self.take(x)
         if isinstance(x, tuple) and len(x) > 2:
             raise ValueError(NO_WEIGHTS)
         x, y = (*x, None)[:2] if isinstance(x, tuple) else (x, y)
@@ -388,9 +392,9 @@ class GenerativeModel(keras.Model):
             raise ValueError(f"{x} is a path: load its images first, as with load_mnist('idx', data_dir=...)")
         if isinstance(x, dict):
             raise ValueError(NO_DICTIONARY)
-        if not hasattr(x, "shape") and not isinstance(x, list):
+        if not hasattr(x, "shape") and not isinstance(x, (list, tuple)):
             return (x,)  # a generator or whatever else Keras knows
-        x = np.asarray(x)
+        x = as_array(x)
         self.check_shape(x.shape)
         images = as_images(x.reshape(len(x), *self.image_shape) if len(self.image_shape) == 3 else x)
         labels = check_labels(y, len(images), self.classes)

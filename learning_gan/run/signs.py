@@ -24,7 +24,8 @@ def _signs_of_group(images, before):
     squared = np.maximum(energy[:, None] + energy - 2 * flat @ flat.T, 0) / flat.shape[1]
     np.fill_diagonal(squared, np.inf)
     pairs = squared[np.isfinite(squared)].mean() + TINY
-    steps = [(np.diff(images, axis=axis) ** 2).mean() for axis in (1, 2) if images.shape[axis] > 1]
+    axes = [axis for axis in range(1, images.ndim)[:2] if images.shape[axis] > 1]
+    steps = [(np.diff(images, axis=axis) ** 2).mean() for axis in axes]
     moved = math.nan if before is None else ((images - before) ** 2).mean() / (2 * within)
     return {
         "variety": flat.var(axis=0).mean() / within,

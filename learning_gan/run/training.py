@@ -89,5 +89,5 @@ def train(
     with team.strategy.scope():
         model = build_model(hp, seed, data.image_shape)
     with open_session(model, hp, data, out, seed, overwrite, team) as session:
-        session.fit(callbacks, verbose, block_size)
+        session.fit(keras.tree.flatten(callbacks or ()), verbose, block_size)
     return read_history(out)
