@@ -64,7 +64,7 @@ def through_fit(hp, size=28):
 
     strategy = choose_strategy()  # before anything else of TensorFlow
     from learning_gan.parts.minibatches import Minibatches
-    from learning_gan.run.session import fit_minibatches
+    from learning_gan.run.recorder import fit_minibatches
     from learning_gan.run.training import build_gan
 
     rng, hp = np.random.default_rng(0), replace(hp, epochs=10_000)

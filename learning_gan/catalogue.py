@@ -49,15 +49,13 @@ SOURCES |= {
 }  # of (data_dir, seconds): a `Dataset`
 
 # %% ../nbs/machine/69_catalogue.ipynb #a5d4e640
-_CHANGED = (
+_CHANGED = [
     (MODELS, "shared_step in_turns unit_range two_steps"),
     (LOSSES, "double_sigmoid swapped naive two_sided clipped joined"),
     (ARCHITECTURES, "no_g_hidden no_d_hidden no_hidden sigmoid_output linear_output normal_z normal_weights"),
-    (
-        ARCHITECTURES,
-        "norm_g norm_d norm_both nearsighted dcgan_no_norm dcgan_norm_g dcgan_norm_d inner_product",
-    ),
-)
+    (ARCHITECTURES, "norm_g norm_d norm_both nearsighted inner_product"),
+    (ARCHITECTURES, "dcgan_no_norm dcgan_norm_g dcgan_norm_d"),
+]
 for registry, names in _CHANGED:
     registry.update({name: f"learning_gan.trials.changes:{name}" for name in names.split()})
 
@@ -78,10 +76,8 @@ NAMES = {
 WHERE = {name: f"learning_gan.{module}" for module, names in NAMES.items() for name in names.split()}
 
 
-def find(
-    name: str,  # one of `WHERE`
-):  # raises `AttributeError`, as `from learning_gan import name` then says
-    "What `learning_gan.name` is, imported where it is asked for."
+def find(name: str):
+    "What `learning_gan.name` is, imported where it is asked for; raises `AttributeError` for another name."
     if name not in WHERE:
         raise AttributeError(f"module 'learning_gan' has no attribute {name!r}")
     return getattr(importlib.import_module(WHERE[name]), name)

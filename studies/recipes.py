@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from learning_gan.measure.measures import agreement
 from learning_gan.measure.scoring import MEASURES
-from learning_gan.parts.labels import labels_in_turn
+from learning_gan.parts.minibatches import labels_in_turn
 from learning_gan.parts.recipes import recipe
 from learning_gan.run.sampling import load_model, sample
 from learning_gan.run.training import train

@@ -17,9 +17,8 @@ import pytest
 from learning_gan.core.files import one_line
 from learning_gan.parts.recipes import HyperParameters
 from learning_gan.run import folder
-from learning_gan.run.checkpoints import load_checkpoint, save_checkpoint
+from learning_gan.run.checkpoints import load_checkpoint, open_run, save_checkpoint
 from learning_gan.run.folder import RunError, history_columns, read_config, read_history, read_samples
-from learning_gan.run.opening import open_run
 from learning_gan.run.sampling import load_generator
 from learning_gan.run.training import build_gan
 

@@ -29,12 +29,12 @@ with atheris.instrument_imports(include=["learning_gan", "zipfile", "gzip", "jso
     from learning_gan.parts.sources import MAX_IDX_BYTES, read_idx
     from learning_gan.run import folder
     from learning_gan.run.checkpoints import load_checkpoint, save_checkpoint
-    from learning_gan.run.model import by_path
+    from learning_gan.run.model import by_name
 
 HP, SHAPE = HyperParameters(z_size=4, g_hidden_size=3, d_hidden_size=2, epochs=2), (3, 3, 1)
 DATA = {"name": "embedded", "sha256": "0" * 64, "image_shape": list(SHAPE)}
 CONFIG = {"format": folder.FORMAT, "recipe": asdict(HP), "seed": 0, "data": DATA}
-VARIABLES = by_path("generator", build_networks(HP, 0, SHAPE)[0].variables)
+VARIABLES = by_name("generator", build_networks(HP, 0, SHAPE)[0].variables)
 COLUMNS = folder.history_columns(["d_loss", "g_loss"], ["nearest"])
 MEMORY = Path("/dev/shm")  # where there is one, no disk is worn out
 

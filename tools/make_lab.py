@@ -19,7 +19,7 @@ from learning_gan.core.backend import keras
 from learning_gan.core.files import atomic_path
 from learning_gan.parts.data import load_mnist
 from learning_gan.parts.inputs import SAMPLE, latents
-from learning_gan.parts.labels import labels_in_turn, with_labels
+from learning_gan.parts.minibatches import labels_in_turn, with_labels
 from learning_gan.parts.recipes import recipe
 from learning_gan.run.sampling import load_generator
 from learning_gan.run.training import build_gan, train

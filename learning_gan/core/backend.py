@@ -29,10 +29,8 @@ def quiet_stderr():
         os.close(null)
 
 # %% ../../nbs/machine/72_backend.ipynb #98c402f4
-def check_backend(
-    name: str,  # the backend Keras runs on, `keras.backend.backend()`
-) -> None:  # raises `ImportError` unless it is TensorFlow
-    "Refuse every Keras backend but TensorFlow, saying how to choose it."
+def check_backend(name: str) -> None:
+    "Refuse every Keras backend but TensorFlow, saying how to choose it; raises `ImportError`."
     if name != "tensorflow":
         raise ImportError(
             f"learning_gan runs on Keras's tensorflow backend, but the backend is {name!r}: "
@@ -40,35 +38,27 @@ def check_backend(
         )
 
 # %% ../../nbs/machine/72_backend.ipynb #7669a029
-@contextmanager
-def _environment(**variables):
-    "Set environment variables that are not set, while the block runs."
-    new = {name: value for name, value in variables.items() if name not in os.environ}
-    os.environ.update(new)
-    try:
-        yield
-    finally:
-        for name in new:
-            os.environ.pop(name, None)
-
-
+check_backend(os.environ.get("KERAS_BACKEND", "tensorflow"))  # before another one is looked for
 _settings = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
 if os.path.expanduser("~") == "~":  # a user without a home: TensorFlow would make a folder of that name
     _settings["KERAS_HOME"] = os.path.join(tempfile.gettempdir(), ".keras")
-check_backend(os.environ.get("KERAS_BACKEND", "tensorflow"))  # before another one is looked for
-with _environment(**_settings), quiet_stderr():
-    import keras
-    import tensorflow as tf
+_settings = {name: value for name, value in _settings.items() if name not in os.environ}
+os.environ.update(_settings)
+try:
+    with quiet_stderr():
+        import keras
+        import tensorflow as tf
 
-    tf.config.list_physical_devices()
+        tf.config.list_physical_devices()
+finally:
+    for name in _settings:
+        os.environ.pop(name, None)
 check_backend(keras.backend.backend())
 
 # %% ../../nbs/machine/72_backend.ipynb #c805f459
 @contextmanager
-def own_settings(
-    mixed: bool = True,  # leave mixed precision as it is, which only computes in half precision
-):
-    "While the block runs, Keras makes float32 layers with channels last, whatever the user's settings."
+def own_settings(mixed: bool = True):
+    "While the block runs, layers are float32 with channels last; `mixed`: but compute as the user chose."
     config = keras.config
     floatx, data_format, policy = config.floatx(), config.image_data_format(), config.dtype_policy()
     try:

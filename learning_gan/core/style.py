@@ -21,24 +21,12 @@ COLORS = {
 # %% ../../nbs/machine/73_style.ipynb #9cd0836e
 def use_style() -> None:
     "Set matplotlib up for this project's figures: role colours, transparent background, sharp in notebooks."
-    grey = COLORS["neutral"]
-    roles = [COLORS[role] for role in ("real", "generator", "discriminator", "neutral")]
-    plt.rcParams.update(
-        {
-            "figure.figsize": (6.4, 3.2),
-            "figure.facecolor": "none",
-            "axes.facecolor": "none",
-            "savefig.facecolor": "none",
-            "axes.prop_cycle": plt.cycler(color=roles),
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "legend.frameon": False,
-            "image.cmap": "gray",
-        }
-        | dict.fromkeys(
-            ["text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"], grey
-        )
-    )
+    written = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    plt.rcParams.update(dict.fromkeys(written, COLORS["neutral"]))
+    plt.rcParams.update(dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), "none"))
+    plt.rcParams.update(dict.fromkeys(("axes.spines.top", "axes.spines.right", "legend.frameon"), False))
+    plt.rcParams.update({"figure.figsize": (6.4, 3.2), "image.cmap": "gray"})
+    plt.rcParams["axes.prop_cycle"] = plt.cycler(color=COLORS.values())
     if "IPython" in sys.modules:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 

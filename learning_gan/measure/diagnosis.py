@@ -15,7 +15,7 @@ from ..core.backend import keras
 from .records import OTHER, Record
 from .rules import EARLY, FEW, RULES, cross_entropy, is_early
 from ..parts.inputs import PROGRESS, latents
-from ..parts.labels import labels_in_turn, with_labels
+from ..parts.minibatches import labels_in_turn, with_labels
 from ..run.signs import signs_of_images
 from ..run.training import GAN
 

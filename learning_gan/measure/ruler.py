@@ -18,9 +18,9 @@ from importlib.resources import files
 import numpy as np
 
 from ..core.backend import keras, own_settings, tf
-from ..core.registry import Registry
 from ..parts.data import to_unit_range
 from ..parts.images import as_images
+from ..parts.recipes import Registry
 
 # %% ../../nbs/machine/64_ruler.ipynb #9d11a8a2
 RULER_IMAGES = 45_000  # the classifier has learnt from the first so many training images of MNIST

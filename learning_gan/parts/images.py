@@ -20,10 +20,8 @@ def _check_range(images):
     if not np.isfinite([low, high]).all():
         raise ValueError("some pixels are NaN or infinite: look for the step that made them so")
     if low < -1.0001 or high > 1.0001:
-        raise ValueError(
-            f"pixels are floats in [{low:.3g}, {high:.3g}], not in [-1, 1]: "
-            "give 0–255 as uint8, or scale with images / 127.5 - 1"
-        )
+        scale = "give 0–255 as uint8, or scale with images / 127.5 - 1"
+        raise ValueError(f"pixels are floats in [{low:.3g}, {high:.3g}], not in [-1, 1]: {scale}")
     if low >= 0:
         raise ValueError("no pixel is below 0, as if they lay in [0, 1]: scale with images * 2 - 1")
 
@@ -51,10 +49,9 @@ def as_array(images) -> np.ndarray:
     return images
 
 
-def as_images(
-    images,  # [n, h, w], [n, h, w, c] with c 1 or 3, or flat and square [n, h * h]; 0–255, or floats in [-1, 1]
-) -> np.ndarray:  # [n, h, w, c], uint8 or float32; raises `ValueError` that says what to do
-    "Take in images, or refuse them: the one function that training, `fit` and the scorecard use."
+def as_images(images) -> np.ndarray:
+    """Images [n, h, w], [n, h, w, c] or [n, h * h] as [n, h, w, c], uint8 or float32 in [-1, 1]; c is 1 or 3.
+    Raises `ValueError` that says what to do with any other."""
     images = as_array(images)
     if not images.size or images.ndim not in (2, 3, 4):
         raise ValueError(f"images have shape {images.shape}, not (n, height, width) or with channels last")
@@ -69,11 +66,8 @@ def as_images(
     return _as_pixels(images)
 
 # %% ../../nbs/machine/80_images.ipynb #3cc62490
-def as_labels(
-    labels,  # [n] or [n, 1], whole numbers from 0 on
-    n: int,  # images
-) -> np.ndarray:  # [n]; raises `ValueError` that says what to do
-    "Take in labels, or refuse them."
+def as_labels(labels, n: int) -> np.ndarray:
+    "The labels [n] or [n, 1] of n images, as [n]; raises `ValueError` unless they are whole numbers from 0 on."
     labels = np.asarray(labels)
     labels = labels[:, 0] if labels.shape == (n, 1) else labels
     if labels.ndim == 2 and len(labels) == n:
@@ -81,10 +75,8 @@ def as_labels(
     if labels.shape != (n,):
         raise ValueError(f"labels have shape {labels.shape}, but there are {n:,} images: give one for each")
     if not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"labels are {labels.dtype}, such as {labels.tolist()[0]!r}, and not whole numbers: "
-            "numpy.unique(labels, return_inverse=True)[1] makes them"
-        )
+        what = f"labels are {labels.dtype}, such as {labels.tolist()[0]!r}, and not whole numbers"
+        raise ValueError(f"{what}: numpy.unique(labels, return_inverse=True)[1] makes them")
     if n and labels.min() < 0:
         raise ValueError(f"a label is {labels.min()}: count the kinds of image from 0 on")
     return labels
@@ -110,18 +102,13 @@ def _as_part(images, labels=None):
     return Images(images, None if labels is None else as_labels(labels, len(images)))
 
 
-def _is_pair(part):
-    return isinstance(part, (tuple, list)) and len(part) == 2
-
-
-def as_dataset(
-    data,  # a `Dataset`; images, as for `as_images`; or Keras's ((images, labels), (images, labels))
-) -> Dataset:  # of a name "array" where it has none; raises `ValueError` that says what to do
-    "What `train` trains on: every image of an array, or the first pair of Keras's two."
+def as_dataset(data) -> Dataset:
+    "What `train` trains on: a `Dataset`, an array of images, or Keras's ((images, labels), (images, labels))."
     if isinstance(data, Dataset):
         return data
-    if not isinstance(data, (tuple, list)) or not all(map(_is_pair, data)):
+    parts = data if isinstance(data, (tuple, list)) else [data]
+    if not all(isinstance(part, (tuple, list)) and len(part) == 2 for part in parts):
         return dataset_of("array", _as_part(data))
-    if len(data) != 2:
-        raise ValueError(f"{len(data)} pairs: give two, (images, labels) for training and for testing")
-    return dataset_of("array", _as_part(*data[0]), _as_part(*data[1]))
+    if len(parts) != 2:
+        raise ValueError(f"{len(parts)} pairs: give two, (images, labels) for training and for testing")
+    return dataset_of("array", *(_as_part(*part) for part in parts))

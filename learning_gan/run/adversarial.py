@@ -8,10 +8,10 @@ __all__ = ['MIXED', 'AdversarialModel']
 # %% ../../nbs/machine/76_adversarial.ipynb #53fc0b2e
 from typing import ClassVar
 
-from ..core.backend import keras, tf
+from ..core.backend import tf
 from ..parts.adam import OptimizerPair, gradient_norm
 from ..parts.discriminator import logits_of
-from ..parts.labels import input_shapes, with_labels
+from ..parts.minibatches import input_shapes, with_labels
 from ..parts.recipes import LOSSES, recipe
 from .devices import synchronise
 from .model import GenerativeModel
@@ -24,21 +24,15 @@ MIXED = (
 
 
 class AdversarialModel(GenerativeModel):
-    "A generator and a discriminator in training; a subclass gives `d_loss`, `g_loss` and `update`."
+    """A generator and a discriminator in training; a subclass gives `d_loss`, `g_loss` and `update`. The discriminator
+    goes from images, or [images, labels], to logits [batch, 1] or (probability, logits)."""
 
     loss_titles: ClassVar[dict] = {"d_loss": "Discriminator Loss", "g_loss": "Generator Loss"}
     networks = ("generator", "discriminator")
     optimizers_used = ("d_optimizer", "g_optimizer")
     sign_names = ("d_real", "d_fake", "d_gradient", "g_gradient")
 
-    def __init__(
-        self,
-        generator: keras.Model,  # from z [batch, z_size], or [z, one-hot labels], to images in [-1, 1]
-        discriminator: keras.Model,  # from images, or [images, labels], to logits [batch, 1] or (probability, logits)
-        seed: int = 0,  # of z, in `fit` and `evaluate`
-        z_shape: tuple | None = None,  # of one z; None: as the generator says, or (100,) where it does not
-        **kwargs,  # for `keras.Model`
-    ):
+    def __init__(self, generator, discriminator, seed: int = 0, z_shape: tuple | None = None, **kwargs):
         super().__init__(generator, seed, z_shape, {"discriminator": discriminator}, **kwargs)
         shape = (input_shapes(discriminator) or [self.image_shape])[0]
         self.image_shape = self.image_shape if None in shape else shape
@@ -77,8 +71,7 @@ class AdversarialModel(GenerativeModel):
 
     def fakes(self, z, training=False):
         "What the generator makes of z, as the discriminator takes it: together with the labels, if there are any."
-        images = self.generator(z, training=training)
-        images = tf.reshape(images, (-1, *self.image_shape))
+        images = tf.reshape(self.generator(z, training=training), (-1, *self.image_shape))
         return [images, z[1]] if self.classes else images
 
     def critic(self, images, training=True):

@@ -10,6 +10,7 @@ __all__ = ['LOST', 'EXAMPLE', 'over_devices', 'own_part', 'synchronise', 'Cluste
 import atexit
 import json
 import os
+import re
 import sys
 import zlib
 from contextlib import contextmanager
@@ -49,13 +50,11 @@ class ClusterError(LearningGanError):
     "The machines of a cluster cannot work together; the message says why and what to do."
 
 
-LOST = (
-    tf.errors.UnavailableError,
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-    tf.errors.InternalError,
-)  # what TensorFlow raises when another machine does not answer
+_lost = "Unavailable Aborted Cancelled DeadlineExceeded Internal"
+LOST = tuple(
+    getattr(tf.errors, f"{kind}Error") for kind in _lost.split()
+)  # when another machine does not answer
+_GO_ON = "give all the same command again, and they go on together from the last epoch"
 
 
 class Team:
@@ -73,48 +72,36 @@ class Team:
 
     def check_shares(self, batch_size: int) -> None:
         "Refuse a minibatch that cannot be cut into equal parts; raises `ValueError`."
-        n = self.devices
-        if batch_size % n:
-            less = batch_size // n * n
-            raise ValueError(
-                f"batch_size is {batch_size}, which {n} devices cannot share equally: use {less or n} or {less + n}"
-            )
+        if rest := batch_size % self.devices:
+            less, more = batch_size - rest or self.devices, batch_size - rest + self.devices
+            why = f"batch_size is {batch_size}, which {self.devices} devices cannot share equally"
+            raise ValueError(f"{why}: use {less} or {more}")
 
-    def agree(self, what) -> None:
+    def agree(self, what=None) -> None:
         "Wait until all machines are here, and make sure that they bring the same; raises `ClusterError`."
         if self.machines == 1:
             return
         number = tf.constant(zlib.crc32(json.dumps(what).encode()), tf.float64)
         (mean,) = tf.function(lambda: self.strategy.run(over_devices, args=(number,)))()
         if float(self.strategy.experimental_local_results(mean)[0]) != float(number):
-            raise ClusterError(
-                "the machines disagree: give all the same command, and a run folder that all of them can see"
-            )
-
-    def wait(self) -> None:
-        "Until all machines are here."
-        self.agree(None)
+            advice = "give all the same command, and a run folder that all of them can see"
+            raise ClusterError(f"the machines disagree: {advice}")
 
     @contextmanager
     def opened(self, opening, out: str | os.PathLike):
-        """Have the chief open the run folder; the others wait, and read it: yields the folder as `Path`;
-        raises `ClusterError` when another machine is lost.
-        """
+        "The run folder, which the chief opens while the others wait; raises `ClusterError` when another is lost."
         try:
             if self.chief:
                 with opening as run:
-                    self.wait()
+                    self.agree()
                     yield run
             else:
-                self.wait()
+                self.agree()
                 yield Path(out)
         except LOST as error:
             if self.machines == 1:
                 raise
-            raise ClusterError(
-                "another machine of the cluster is gone: give all the same command again, and they go on together "
-                "from the last epoch"
-            ) from error
+            raise ClusterError(f"another machine of the cluster is gone: {_GO_ON}") from error
 
 # %% ../../nbs/machine/51_devices.ipynb #681b43a6
 def _parts(minibatches, first_epoch, context):
@@ -125,21 +112,18 @@ def _parts(minibatches, first_epoch, context):
 
     def split(block):
         own = {name: x[0, first : first + devices * rows] for name, x in block.items()}
-        return tf.data.Dataset.from_tensor_slices(
-            {name: tf.reshape(x, (devices, rows, *x.shape[1:])) for name, x in own.items()}
-        )
+        parts = {name: tf.reshape(x, (devices, rows, *x.shape[1:])) for name, x in own.items()}
+        return tf.data.Dataset.from_tensor_slices(parts)
 
     return minibatches.blocks(first_epoch, 1).flat_map(split)
 
 
 def fit_shared(gan, minibatches, done: int, callbacks: list, block_size: int = 50) -> None:
     "What `fit` does on one device: each device computes the gradients of its part, and all take the same step."
-    strategy = gan.distribute_strategy
+    strategy, epochs = gan.distribute_strategy, minibatches.epochs
     steps = -(-minibatches.per_epoch // block_size)
     last = minibatches.per_epoch - (steps - 1) * block_size
-    told = keras.callbacks.CallbackList(
-        callbacks, model=gan, epochs=minibatches.epochs, steps=steps, verbose=0
-    )
+    told = keras.callbacks.CallbackList(callbacks, model=gan, epochs=epochs, steps=steps, verbose=0)
     parts = iter(strategy.distribute_datasets_from_function(partial(_parts, minibatches, done)))
 
     @tf.function
@@ -149,15 +133,14 @@ def fit_shared(gan, minibatches, done: int, callbacks: list, block_size: int = 5
 
     gan.stop_training = False
     told.on_train_begin()
-    for epoch in range(done, minibatches.epochs):
+    for epoch in range(done, epochs):
         gan.reset_metrics()
         told.on_epoch_begin(epoch)
         for step in range(steps):
             told.on_train_batch_begin(step)
             block(parts, tf.constant(last if step == steps - 1 else block_size))
             told.on_train_batch_end(step, {})
-        means = {name: float(mean) for name, mean in gan.means().items()}
-        told.on_epoch_end(epoch, means)
+        told.on_epoch_end(epoch, {name: float(mean) for name, mean in gan.means().items()})
         if gan.stop_training:
             break
     told.on_train_end()
@@ -172,9 +155,7 @@ def _addresses(jobs):
         raise ValueError("its cluster has to name workers, with or without a chief, and nothing else")
     lists = [jobs.get(job, []) for job in ("chief", "worker")]
     addresses = [a for each in lists for a in (each if isinstance(each, list) else [None])]
-    if not all(
-        isinstance(a, str) and a.rpartition(":")[0] and a.rpartition(":")[2].isdecimal() for a in addresses
-    ):
+    if not all(isinstance(a, str) and re.fullmatch(r".+:\d+", a) for a in addresses):
         raise ValueError("an address is host:port")
     if len(set(addresses)) < len(addresses) or len(lists[0]) > 1:
         raise ValueError("an address is given twice, or two chiefs")
@@ -182,9 +163,7 @@ def _addresses(jobs):
 
 
 def read_cluster(text: str) -> tuple[list[str], int]:
-    """Read what TensorFlow's own variable says of a cluster: (addresses of all machines, which of them
-    this one is); raises `ClusterError`.
-    """
+    "The addresses of all machines in a TF_CONFIG, and which of them this one is; raises `ClusterError`."
     try:
         config = json.loads(text)
         if isinstance(config, dict) and not config.get("cluster"):
@@ -208,40 +187,34 @@ def _local_devices(devices):
         raise ValueError(f"--devices must be from 1 to {most}, not {devices}")
     if gpus:
         tf.config.set_visible_devices(gpus[:devices], "GPU")
-        return [f"GPU:{i}" for i in range(len(gpus[:devices]))]
+        return [f"GPU:{i}" for i in range(devices or most)]
     if devices and devices > 1:  # to try it out
         parts = [tf.config.LogicalDeviceConfiguration()] * devices
         tf.config.set_logical_device_configuration(cpus[0], parts)
     return [f"CPU:{i}" for i in range(devices or 1)]
 
 
-def _join(addresses, number):
+def _join(address, number, count):
     "The strategy of a cluster, once all have come."
-    who = f"worker {number + 1} of {len(addresses)}"
-    print(f"{who} ({addresses[number]}): waiting for the others", file=sys.stderr, flush=True)
+    print(f"worker {number + 1} of {count} ({address}): waiting for the others", file=sys.stderr, flush=True)
     atexit.register(setattr, sys, "unraisablehook", lambda _: None)  # its thread pools may stumble at the end
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except (RuntimeError, tf.errors.OpError) as error:
-        raise ClusterError(
-            f"cannot join the cluster as {addresses[number]} ({str(error).splitlines()[0]}): "
-            "is this worker running already?"
-        ) from error
+        why = f"cannot join the cluster as {address} ({str(error).splitlines()[0]})"
+        raise ClusterError(f"{why}: is this worker running already?") from error
 
 
-def choose_strategy(
-    devices: int
-    | None = None,  # GPUs of this machine, or parts of its CPU; None: all GPUs, or the CPU as a whole
-) -> tf.distribute.Strategy:  # raises `ClusterError` or `ValueError`
-    "The strategy for the machines that TF_CONFIG names and the devices of this one; call it before all else."
+def choose_strategy(devices: int | None = None) -> tf.distribute.Strategy:
+    """The strategy for the machines that TF_CONFIG names and so many GPUs of this one (None: all), or parts of its
+    CPU where there is none. Call it before all else; raises `ClusterError` or `ValueError`."""
     config = os.environ.get("TF_CONFIG", "").strip()
     if not config:
         os.environ.pop("TF_CONFIG", None)  # TensorFlow cannot read an empty one
-    addresses, number = read_cluster(config) if config else ([""], 0)
-    if len(addresses) > 1:
-        gpus = _local_devices(devices)[0].startswith("GPU")
-        if devices and devices > 1 and not gpus:
-            raise ValueError("--devices shares GPUs, and this machine of the cluster has none")
-        return _join(addresses, number)
+    addresses, number = read_cluster(config or "{}")
     names = _local_devices(devices)
-    return tf.distribute.MirroredStrategy(names) if len(names) > 1 else tf.distribute.get_strategy()
+    if len(addresses) == 1:
+        return tf.distribute.MirroredStrategy(names) if len(names) > 1 else tf.distribute.get_strategy()
+    if len(names) > 1 and names[0].startswith("CPU"):
+        raise ValueError("--devices shares GPUs, and this machine of the cluster has none")
+    return _join(addresses[number], number, len(addresses))

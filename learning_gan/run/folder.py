@@ -21,14 +21,16 @@ import numpy as np
 
 from .. import __version__
 from ..core.backend import keras, tf
-from ..core.files import LearningGanError, atomic_path
-from ..core.registry import UnknownName
+from ..core.files import LearningGanError, atomic_path, write_json
 from ..parts.data import Dataset
-from ..parts.recipes import HyperParameters, check_seed
+from ..parts.recipes import HyperParameters, UnknownName, check_seed
 
 # %% ../../nbs/machine/57_folder.ipynb #e163cb82
 class RunError(LearningGanError):
     "A run folder cannot be used; the message says which file and what to do."
+
+
+_ANEW = "restore it, or start anew in another folder"
 
 # %% ../../nbs/machine/57_folder.ipynb #61d27e0e
 FORMAT = 3  # of the folder
@@ -38,11 +40,9 @@ IDENTITY = ("recipe", "seed", "data")  # what makes two runs the same run
 def threads() -> int:
     "Threads that an operation may use: as TensorFlow is told, in the program or from outside, else all cores."
     outside = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
-    told = tf.config.threading.get_intra_op_parallelism_threads() or int(
-        outside if outside.isdecimal() else 0
-    )
+    outside = int(outside) if outside.isdecimal() else 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return told or cores
+    return tf.config.threading.get_intra_op_parallelism_threads() or outside or cores
 
 
 def run_config(hp: HyperParameters, seed: int, data: Dataset, replicas: int = 1) -> dict:
@@ -75,15 +75,6 @@ def _read_text(path):
     return content.decode("utf-8-sig")  # some editors put a mark in front
 
 
-def _check_data(data):
-    "Refuse a description of data without a name, a hash and a shape."
-    shape = data["image_shape"]
-    if not all(isinstance(data[key], str) for key in ("name", "sha256")):
-        raise ValueError("its data has no name and hash")
-    if not all(type(n) is int and 1 <= n <= 10_000 for n in shape) or len(shape) != 3:
-        raise ValueError("its image_shape is not [height, width, channels]")
-
-
 def _parse_config(text):
     config = json.loads(text)
     if not isinstance(config, dict) or not config.keys() >= set(IDENTITY):
@@ -97,7 +88,11 @@ def _parse_config(text):
     config["recipe"] = asdict(HyperParameters(**config["recipe"]))  # what was not known then has its default
     config.setdefault("replicas", 1)
     check_seed(config["seed"])
-    _check_data(config["data"])
+    shape = config["data"]["image_shape"]
+    if not all(isinstance(config["data"][key], str) for key in ("name", "sha256")):
+        raise ValueError("its data has no name and hash")
+    if not all(type(n) is int and 1 <= n <= 10_000 for n in shape) or len(shape) != 3:
+        raise ValueError("its image_shape is not [height, width, channels]")
     return config
 
 # %% ../../nbs/machine/57_folder.ipynb #390892d5
@@ -105,30 +100,24 @@ def read_config(run: str | os.PathLike) -> dict:
     "A run's `config.json`, checked; raises `RunError` when it is missing or damaged."
     path = Path(run) / "config.json"
     if not path.exists():
-        raise RunError(
-            f"{run} is not a run folder (it has no config.json): train one with learning_gan_train --out {run}"
-        )
+        what = f"{run} is not a run folder (it has no config.json)"
+        raise RunError(f"{what}: train one with learning_gan_train --out {run}")
     try:
         return _parse_config(_read_text(path))
-    except UnknownName as error:
-        raise RunError(
-            f"{path} cannot be used ({error}): if it is your own, import first what registers it"
-        ) from error
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise RunError(
-            f"{path} cannot be used ({error}): restore it, or start anew in another folder"
-        ) from error
+        own = isinstance(error, UnknownName)
+        advice = "if it is your own, import first what registers it" if own else _ANEW
+        raise RunError(f"{path} cannot be used ({error}): {advice}") from error
 
 
 def read_recipe(run: str | os.PathLike) -> HyperParameters:
     "The hyperparameters of a run; raises `RunError` when missing or damaged."
     return HyperParameters(**read_config(run)["recipe"])
 
-# %% ../../nbs/machine/57_folder.ipynb #787a7c57
+
 def write_config(run: str | os.PathLike, config: dict) -> None:
     "Write `config.json`."
-    with atomic_path(Path(run) / "config.json") as temporary:
-        temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    write_json(Path(run) / "config.json", config)
 
 # %% ../../nbs/machine/57_folder.ipynb #6fb74614
 def history_columns(losses, signs=()) -> np.dtype:
@@ -166,16 +155,6 @@ def append_history(run: str | os.PathLike, row: np.ndarray) -> None:
             raise
 
 # %% ../../nbs/machine/57_folder.ipynb #754a68f3
-def _check_history(history):
-    "Refuse epochs that do not count up from 1, and losses with which no training goes on."
-    if not np.array_equal(history["epoch"], np.arange(1, len(history) + 1)):
-        raise ValueError("its epochs do not count up from 1")
-    losses = losses_in(history.dtype.names)
-    if not all(np.isfinite(history[key]).all() for name in losses for key in (name, f"{name}_mean")):
-        raise ValueError("some losses are NaN or infinite")
-    return history
-
-
 def _columns_of(names):
     "The columns that a file says it has."
     losses = losses_in(names)
@@ -194,12 +173,14 @@ def read_history(run: str | os.PathLike, epochs: int | None = None) -> np.ndarra
         if len(rows) < (epochs or 0):
             raise ValueError(f"it has {len(rows)} of {epochs} epochs")
         with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite
-            rows = [(int(row[0]), *map(float, row[1:])) for row in rows[:epochs]]
-        return _check_history(np.array(rows, columns))
+            history = np.array([(int(row[0]), *map(float, row[1:])) for row in rows[:epochs]], columns)
+        if not np.array_equal(history["epoch"], np.arange(1, len(history) + 1)):
+            raise ValueError("its epochs do not count up from 1")
+        if not all(np.isfinite(history[key]).all() for key in names[1 : 1 + 2 * len(losses_in(names))]):
+            raise ValueError("some losses are NaN or infinite")
+        return history
     except (OSError, ValueError, TypeError, IndexError, OverflowError, csv.Error) as error:
-        raise RunError(
-            f"{path} cannot be read ({error}): restore it, or start anew in another folder"
-        ) from error
+        raise RunError(f"{path} cannot be read ({error}): {_ANEW}") from error
 
 # %% ../../nbs/machine/57_folder.ipynb #025fa062
 N_SAMPLES = 16  # images of each epoch
@@ -244,9 +225,7 @@ def read_samples(run: str | os.PathLike) -> np.ndarray:
         try:
             epochs.append(_read_epoch(path, len(epochs) + 1, shape))
         except Exception as error:  # damaged files make NumPy raise whatever it likes
-            raise RunError(
-                f"{path} cannot be used ({error}): restore it, or start anew in another folder"
-            ) from error
+            raise RunError(f"{path} cannot be used ({error}): {_ANEW}") from error
     if not epochs:
         raise RunError(f"{run} has no finished epoch yet: run the training again to go on with it")
     return np.stack(epochs)

@@ -15,21 +15,25 @@ from typing import ClassVar
 import numpy as np
 
 from ..core.backend import keras, tf
+from ..parts.adam import inner_of
 from ..parts.data import Dataset, to_unit_range
 from ..parts.images import as_array, as_images
 from ..parts.inputs import EVALUATE, TRAIN, as_shape, latents
-from ..parts.labels import check_labels, classes_of, input_shapes, labels_in_turn, with_labels
-from ..parts.minibatches import Minibatches
+from learning_gan.parts.minibatches import (
+    Minibatches,
+    check_labels,
+    classes_of,
+    input_shapes,
+    labels_in_turn,
+    with_labels,
+)
 from ..parts.recipes import HyperParameters, check_seed
 from .devices import Team, over_devices, own_part
 from .folder import history_columns
 
 # %% ../../nbs/machine/55_model.ipynb #7b42ca89
-def by_name(
-    part: str,  # what the variables belong to
-    variables,  # of a network or an optimizer, in their order
-) -> dict:  # the variables by name, such as "generator/hidden/kernel"
-    "Variables by a name that is the same in each process: without Keras's counts, and numbered where two are alike."
+def by_name(part: str, variables) -> dict:
+    "Variables by names such as generator/hidden/kernel: without Keras's counts, and numbered where two are alike."
     named = {}
     for variable in variables:
         path = re.sub(r"_\d+(?=[_/]|$)", "", variable.path)
@@ -44,20 +48,18 @@ class Extremes(keras.metrics.Metric):
 
     def __init__(self, name):
         super().__init__(name=name, dtype="float32")
-        self.low = self.add_weight(name="low", initializer=keras.initializers.Constant(math.inf))
-        self.high = self.add_weight(name="high", initializer=keras.initializers.Constant(-math.inf))
+        nothing = keras.initializers.Constant(-math.inf)  # of minus the smallest, and the largest
+        self.seen = self.add_variable((2,), nothing, aggregation="mean", name="seen")
 
     def update_state(self, values):
         values = tf.cast(values, tf.float32)
-        self.low.assign(tf.minimum(self.low, tf.reduce_min(values)))
-        self.high.assign(tf.maximum(self.high, tf.reduce_max(values)))
+        self.seen.assign(tf.maximum(self.seen, tf.stack([-tf.reduce_min(values), tf.reduce_max(values)])))
 
     def result(self):
-        return self.high
+        return self.seen * [-1.0, 1.0]
 
     def reset_state(self):
-        self.low.assign(math.inf)
-        self.high.assign(-math.inf)
+        self.seen.assign([-math.inf] * 2)
 
 
 class Watch(keras.callbacks.Callback):
@@ -67,37 +69,28 @@ class Watch(keras.callbacks.Callback):
         super().__init__()
         self.stop_at_nan = stop_at_nan
 
-    def _look(self, batch):
+    def on_train_batch_end(self, batch, logs=None):
         if batch & (batch + 1) == 0:
             self.model.check_seen()
-        self.model.stop_training |= self.stop_at_nan and not self.model.all_finite()
+        if self.stop_at_nan and self.model.finite_updates.result() < self.model.trackers[0].count:
+            self.model.stop_training = True
 
-    def on_train_batch_end(self, batch, logs=None):
-        self._look(batch)
-
-    def on_test_batch_end(self, batch, logs=None):
-        self._look(batch)
-
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, *_):
         self.model.check_seen()
 
-    def on_test_end(self, logs=None):
-        self.model.check_seen()
+    on_test_batch_end, on_test_end = on_train_batch_end, on_epoch_end
 
 # %% ../../nbs/machine/55_model.ipynb #4fcb6302
 NO_WEIGHTS = "weights of samples or classes have no meaning for these losses: leave them out"
-NO_DICTIONARY = (
-    "give images, or pairs (images, labels), and no dictionary: as_supervised=True makes tfds give pairs"
-)
+NO_DICTIONARY = "give images, or pairs with labels, and no dictionary (tfds: as_supervised=True)"
+_pack, _unpack = keras.saving.serialize_keras_object, keras.saving.deserialize_keras_object
 
 
 @keras.saving.register_keras_serializable(package="learning_gan")
 class GenerativeModel(keras.Model):
-    """A generator in training, as `train`, the commands and Keras's own `fit` need it.
-
-    A subclass names its losses (`loss_titles`), the attributes that hold its networks and optimizers (`networks`,
-    `optimizers_used`), and gives `update` and `measure`, each of (real_images, z) and returning its losses in that order.
-    """
+    """A generator in training, as `train`, the commands and Keras's own `fit` need it. A subclass names its losses
+    (`loss_titles`) and the attributes that hold its networks and optimizers (`networks`, `optimizers_used`), and gives
+    `update` and `measure`, each of (real_images, z) and returning its losses in that order."""
 
     loss_titles: ClassVar[dict] = {}  # what the printed line calls each loss, by its name
     networks = ("generator",)
@@ -176,15 +169,14 @@ class GenerativeModel(keras.Model):
 
     @property
     def averages(self):
-        "Does the generator's optimizer, alone or inside one that scales losses, keep an average of the weights?"
-        optimizer = getattr(self, self.optimizers_used[-1])
-        return getattr(optimizer, "inner_optimizer", optimizer).use_ema
+        "Does the generator's optimizer keep an average of the weights?"
+        return inner_of(getattr(self, self.optimizers_used[-1])).use_ema
 
     def ready(self, optimizer, variables):
         "An optimizer built for its variables, with loss scaling where gradients are float16 (Micikevicius et al. 2018)."
-        optimizer, wrapper = keras.optimizers.get(optimizer), keras.optimizers.LossScaleOptimizer
-        if self.dtype_policy.compute_dtype == "float16" and not isinstance(optimizer, wrapper):
-            optimizer = wrapper(optimizer)
+        optimizer = keras.optimizers.get(optimizer)
+        if self.dtype_policy.compute_dtype == "float16" and inner_of(optimizer) is optimizer:
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         optimizer.build(variables)
         return optimizer
 
@@ -227,18 +219,13 @@ class GenerativeModel(keras.Model):
 
     def check_seen(self):
         "Refuse what `watch` has noted since the epoch began, if it is out of range."
-        low, high = float(self.pixels_seen.low), float(self.pixels_seen.high)
+        low, high = self.pixels_seen.result().numpy()
         if not low > high:  # nothing has been seen where it is
-            as_images(np.array([low, high], "float32").reshape(1, 1, 2, 1))
-        low, high = float(self.labels_seen.low), float(self.labels_seen.high)
+            as_images(np.array([low, high]).reshape(1, 1, 2, 1))
+        low, high = self.labels_seen.result().numpy()
         if low <= high and not 0 <= low <= high < self.classes:
-            raise ValueError(
-                f"labels go from {low:g} to {high:g}, and the networks are told 0 to {self.classes - 1}"
-            )
-
-    def all_finite(self):
-        "Have all losses been finite since the epoch began?"
-        return float(self.finite_updates.result()) == float(self.trackers[0].count)
+            told = f"the networks are told 0 to {self.classes - 1}"
+            raise ValueError(f"labels go from {low:g} to {high:g}, and {told}")
 
     def record(self, *losses):
         "Take an update's losses into the means of the epoch, and count it if all were finite up to here."
@@ -304,38 +291,23 @@ class GenerativeModel(keras.Model):
             named |= by_name(part, getattr(self, part).variables)
         return named | {"updates": self.updates}
 
-    def fit(
-        self,
-        x=None,
-        y=None,
-        batch_size=None,
-        shuffle=True,
-        validation_split=0.0,
-        validation_data=None,
-        **kwargs,
-    ):
-        """Keras's `fit`, on images (bytes, or floats in [-1, 1]) with labels if they are wanted, or a `tf.data` of both.
-
-        Images in an array come in the order, and with the z, that `train` gives them.
-        """
+    def fit(self, x=None, y=None, batch_size=None, shuffle=True, validation_split=0.0, **kwargs):
+        """Keras's `fit`, on images (bytes, or floats in [-1, 1]) with labels if they are wanted, or a `tf.data` of both;
+        images in an array come in the order, and with the z, that `train` gives them."""
         if Team(self.distribute_strategy).machines > 1:
             raise ValueError("Keras's fit does not work on several machines: use learning_gan.train")
         x, *_ = parts = self.checked(x, y, kwargs)
+        held_out = kwargs.pop("validation_data", None)
         if isinstance(x, np.ndarray):
-            held = 0 if validation_data is not None else int(len(x) * validation_split)
-            if held:
-                validation_data = tuple(part[len(x) - held :] for part in parts)
-            x, per_epoch = self.in_order(
-                [part[: len(part) - held] for part in parts], batch_size or 32, shuffle
-            )
-            kwargs = {"validation_batch_size": batch_size, "steps_per_epoch": per_epoch} | kwargs
+            held = len(x) - (0 if held_out is not None else int(len(x) * validation_split))
+            held_out = tuple(part[held:] for part in parts) if held < len(x) else held_out
+            x, steps = self.in_order([part[:held] for part in parts], batch_size or 32, shuffle)
+            kwargs = {"validation_batch_size": batch_size, "steps_per_epoch": steps} | kwargs
         else:
             kwargs["validation_split"] = validation_split  # which Keras refuses
-        if validation_data is not None:
-            held_out = self.checked(validation_data)
-            validation_data = held_out if isinstance(held_out[0], np.ndarray) else held_out[0]
+        held_out = held_out if held_out is None else self.checked(held_out)
         kwargs["callbacks"] = self.watched(kwargs.get("callbacks"))
-        return super().fit(x, shuffle=False, validation_data=validation_data, **kwargs)
+        return super().fit(x, shuffle=False, validation_data=held_out, **kwargs)
 
     def watched(self, callbacks):
         "Keras's callbacks with a `Watch` before them."
@@ -362,16 +334,13 @@ class GenerativeModel(keras.Model):
         "Minibatches of images, and labels, from the epoch on that the updates have reached; how many make an epoch."
         n = len(parts[0]) - len(parts[0]) % batch_size % self.devices  # the last one is shared as well
         hp = HyperParameters(batch_size=min(batch_size, n), epochs=10_000)
-        batches = Minibatches(parts[0], hp, self.seed, *(parts[1:] or [None]), self.z_shape, n)
-        if not shuffle:
-            batches.order = lambda epoch: np.arange(n)
+        batches = Minibatches(parts[0], hp, self.seed, *(parts[1:] or [None]), self.z_shape, n, shuffle)
         first = tf.data.Dataset.from_tensors(0).map(  # asked late: a callback may restore a backup
             lambda _: tf.numpy_function(lambda: self.updates.numpy() // batches.per_epoch, [], tf.int64)
         )
         blocks = first.flat_map(lambda epoch: batches.blocks(tf.ensure_shape(epoch, []), size=1))
         if self.devices > 1:  # Keras shares a minibatch, not a block
-            names = list(batches.parts)
-            blocks = blocks.map(lambda block: tuple(block[name][0] for name in names))
+            blocks = blocks.map(lambda block: tuple(block[name][0] for name in batches.parts))
         return blocks, batches.per_epoch
 
     def checked(self, x, y=None, more=()):
@@ -401,33 +370,23 @@ class GenerativeModel(keras.Model):
         return (images,) if labels is None else (images, labels)
 
     def check_dataset(self, x):
-        "Look at the first minibatch of a `tf.data`."
-        if isinstance(x.element_spec, dict):
-            if not {"images", "z"} <= x.element_spec.keys():
-                raise ValueError(NO_DICTIONARY)
-            return
-        first = next(iter(x), None)
-        if first is None:
-            raise ValueError("the dataset is empty")
-        self.checked(first if isinstance(first, tuple) else (first,))
+        "Look at the first minibatch of a `tf.data`; a block of `Minibatches` needs no look."
+        if not isinstance(x.element_spec, dict) or not {"images", "z"} <= x.element_spec.keys():
+            first = next(iter(x), None)
+            if first is None:
+                raise ValueError("the dataset is empty")
+            self.checked(first)
 
     def get_config(self):
-        "What `from_config` needs."
-        made = {part: keras.saving.serialize_keras_object(getattr(self, part)) for part in self.networks}
-        return {"name": self.name, "seed": self.seed, "z_shape": self.z_shape} | made
+        return _pack({name: getattr(self, name) for name in ("name", "seed", "z_shape", *self.networks)})
 
     @classmethod
     def from_config(cls, config):
-        "The model that `get_config` described."
-        made = {part: keras.saving.deserialize_keras_object(config[part]) for part in cls.networks}
-        return cls(**config | made)
+        return cls(**_unpack(config))
 
     def get_compile_config(self):
-        "What `compile_from_config` needs."
-        made = {o: keras.saving.serialize_keras_object(getattr(self, o)) for o in self.optimizers_used}
-        return self.compiled_with() | {"jit_compile": self.jit_compile} | made
+        optimizers = {name: getattr(self, name) for name in self.optimizers_used}
+        return _pack(self.compiled_with() | {"jit_compile": self.jit_compile} | optimizers)
 
     def compile_from_config(self, config):
-        "Compile as the saved model was."
-        made = {o: keras.saving.deserialize_keras_object(config[o]) for o in self.optimizers_used}
-        self.compile(**config | made)
+        self.compile(**_unpack(config))

@@ -21,21 +21,16 @@ from .folder import read_history, read_recipe, read_samples
 from .viewing import pick_evenly, plot_losses, view_epochs, view_samples
 
 # %% ../../nbs/machine/78_pictures.ipynb #eb432571
-def contact_sheet(
-    images,  # [n, height, width] or [n, height, width, channels] in [-1, 1]
-    columns: int = 4,  # images in a row
-    gap: int = 2,  # black pixels between images, before they are enlarged
-    width: int = 448,  # of the sheet at least, in pixels; a smaller one is enlarged by a whole number
-) -> np.ndarray:  # uint8 [height, width], or [height, width, 3]: 0 is black, 255 white
-    "Lay images out on one sheet; cells left over are black."
+def contact_sheet(images, columns: int = 4, gap: int = 2, width: int = 448) -> np.ndarray:
+    "Images in [-1, 1] on one sheet, uint8 [height, width] or with channels, enlarged until it is `width` wide."
     pictures = to_pixels(np.asarray(images))
     pictures = pictures[..., 0] if pictures.shape[3:] == (1,) else pictures
     n, h, w, *channels = pictures.shape
     rows = -(-n // columns)
     cells = np.zeros((rows * columns, h + gap, w + gap, *channels), np.uint8)
     cells[:n, :h, :w] = pictures
-    lines = [np.concatenate(line, axis=1) for line in cells.reshape(rows, columns, *cells.shape[1:])]
-    sheet = np.concatenate(lines)[: rows * (h + gap) - gap, : columns * (w + gap) - gap]
+    cells = cells.reshape(rows, columns, h + gap, w + gap, *channels).swapaxes(1, 2)
+    sheet = cells.reshape(rows * (h + gap), columns * (w + gap), *channels)[: -gap or None, : -gap or None]
     times = -(-width // sheet.shape[1])
     return sheet.repeat(times, axis=0).repeat(times, axis=1)
 
@@ -51,11 +46,8 @@ def _few_greys(frame):
     return shades
 
 
-def animation_frame(
-    images,  # as for `contact_sheet`
-    caption: str,
-) -> Image.Image:  # with a palette: `GREYS` shades, or 256 colours
-    "One picture of the animation: the images under a caption."
+def animation_frame(images, caption: str) -> Image.Image:
+    "One picture of the animation, with a palette of few colours: the images under a caption."
     sheet = Image.fromarray(contact_sheet(images, width=200))
     frame = Image.new(sheet.mode, (sheet.width, sheet.height + CAPTION))
     frame.paste(sheet, (0, CAPTION))
@@ -64,12 +56,8 @@ def animation_frame(
     return _few_greys(frame) if sheet.mode == "L" else frame.quantize(256)
 
 
-def save_animation(
-    path: str | os.PathLike,  # the GIF to write
-    samples,  # [epochs, n, h, w, c] in [-1, 1], each epoch from the same z
-    frames: int = 100,  # at most so many epochs, picked evenly
-) -> None:  # raises `OSError` where the file cannot be written
-    "Write the growth of the samples as an endless GIF that rests on the last epoch."
+def save_animation(path: str | os.PathLike, samples, frames: int = 100) -> None:
+    "Write samples [epochs, n, h, w, c] as an endless GIF of at most so many epochs; it rests on the last."
     epochs = pick_evenly(len(samples), frames)
     first, *rest = [animation_frame(samples[epoch], f"epoch {epoch + 1}") for epoch in epochs]
     durations = [min(500, 8_000 // len(epochs))] * len(rest) + [2_500]  # milliseconds
@@ -88,10 +76,8 @@ def _save_figure(path, draw, *args):
         fig.savefig(temporary, bbox_inches="tight", facecolor="white")
 
 
-def save_pictures(
-    run: str | os.PathLike,  # a run folder with at least one finished epoch
-) -> None:  # raises `RunError` for a run without results, `OSError` where a file cannot be written
-    "Write `losses.png`, `samples.png`, `epochs.png` and `training.gif` into a run folder."
+def save_pictures(run: str | os.PathLike) -> None:
+    "Write the four pictures of a run folder; raises `RunError` before its first epoch has ended, or `OSError`."
     run, hp = Path(run), read_recipe(run)
     samples, history, equilibrium = read_samples(run), read_history(run), LOSSES.find(hp.loss).equilibrium
     levels = equilibrium(hp) if equilibrium and hp.model == "gan" else None

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.backend import keras, tf
 from ..parts.inputs import SAMPLE, latents
-from ..parts.labels import classes_of, input_shapes, labels_in_turn, with_labels
+from ..parts.minibatches import classes_of, input_shapes, labels_in_turn, with_labels
 from ..parts.recipes import check_number, check_seed
 from .folder import RunError, read_config, read_recipe
 from .recorder import restore

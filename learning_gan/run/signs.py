@@ -26,21 +26,17 @@ def _signs_of_group(images, before):
     pairs = squared[np.isfinite(squared)].mean() + TINY
     axes = [axis for axis in range(1, images.ndim)[:2] if images.shape[axis] > 1]
     steps = [(np.diff(images, axis=axis) ** 2).mean() for axis in axes]
-    moved = math.nan if before is None else ((images - before) ** 2).mean() / (2 * within)
     return {
         "variety": flat.var(axis=0).mean() / within,
         "twins": np.median(squared.min(axis=1)) / pairs,
         "roughness": np.mean(steps) / (2 * within) if steps else math.nan,
-        "movement": moved,
+        "movement": math.nan if before is None else ((images - before) ** 2).mean() / (2 * within),
         "background": np.percentile(flat, 5),
     }
 
 
-def signs_of_images(
-    images,  # [n, height, width] or [n, height, width, channels], two or more
-    before=None,  # the same z an epoch earlier; None where there was none
-) -> dict[str, float]:  # variety, twins, roughness, movement, background
-    "What images give away by themselves; all but `background` are ratios that know no scale."
+def signs_of_images(images, before=None) -> dict[str, float]:
+    "What two or more images [n, h, w, …] give away; `before`: those of the same z an epoch earlier."
     rows = np.linspace(0, len(images) - 1, min(len(images), MOST)).astype(int)
     groups = np.array_split(rows, max(1, len(rows) // GROUP))
     images = np.asarray(images, np.float32)
@@ -51,13 +47,8 @@ def signs_of_images(
 class Nearest:
     "How near images come to those of a training run, beside how near those are to each other."
 
-    def __init__(
-        self,
-        images: np.ndarray,  # of the training, [n, …], uint8 or floats in [-1, 1]
-        most: int = 5_000 * 784,  # pixels that are looked at, all images together
-    ):
-        step = -(-images.size // most)
-        some = images[::step]
+    def __init__(self, images: np.ndarray, most: int = 5_000 * 784):  # `most` pixels are looked at
+        some = images[:: -(-images.size // most)]
         self.known = to_unit_range(some.reshape(len(some), -1))
         self.energy = (self.known**2).sum(axis=1)
         some = self.known[:: max(1, len(self.known) // 200)]
@@ -69,11 +60,8 @@ class Nearest:
         ranked = np.partition(squared, rank, axis=1)[:, rank]
         return float(np.sqrt(max(np.median(ranked), 0)))
 
-    def __call__(
-        self,
-        images,  # [n, …] in [-1, 1]
-    ) -> float:  # NaN where the data holds one image, or the same one again and again
-        "Median distance of images to the nearest one of the training, over the usual one."
+    def __call__(self, images) -> float:
+        "Median distance to the nearest image of the training, over the usual one; NaN where those are all alike."
         if self.usual < 0.1:
             return math.nan
         flat = np.asarray(images, np.float32).reshape(len(images), -1)

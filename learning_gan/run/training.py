@@ -18,7 +18,7 @@ from ..parts.recipes import MODELS, HyperParameters, check_seed
 from .adversarial import AdversarialModel
 from .devices import Team
 from .folder import read_history
-from .session import open_session
+from .recorder import open_session
 
 # %% ../../nbs/build/17_training.ipynb #57e86a99
 @keras.saving.register_keras_serializable(package="learning_gan")
@@ -88,6 +88,6 @@ def train(
     seed, data, team = check_seed(seed), as_dataset(data), Team(strategy or tf.distribute.get_strategy())
     with team.strategy.scope():
         model = build_model(hp, seed, data.image_shape)
-    with open_session(model, hp, data, out, seed, overwrite, team) as session:
-        session.fit(keras.tree.flatten(callbacks or ()), verbose, block_size)
+    with open_session(model, hp, data, out, seed, overwrite, team) as fit:
+        fit(keras.tree.flatten(callbacks or ()), verbose, block_size)
     return read_history(out)
