@@ -6,6 +6,8 @@ Settled before the first run:
   and the beta_1 of 0.5 that it is usually trained with, the others 0. (It was to be 6 epochs, and became 4 in the middle
   of the first run, before anything had been counted, because it took three times as long as planned.)
 - `long` is `r3` with all 30 epochs of the recipe. It is no arm of the comparison.
+- `none_0` is `none` with a beta_1 of 0. It was added after the first seeds of `none`, `r3` and `r1` had been counted, to
+  tell what the penalty does from what beta_1 does.
 - What counts is `kl`, over 26,000 images by the average of the generator's weights, then `modes`. The same is counted
   for the last weights (`last`), and told beside it.
 - A penalty helps where its arm has the lower KL than `none` with each seed that both have been trained with.
@@ -29,6 +31,7 @@ from studies import ABOUT, SEED
 
 ARMS = {
     "none": {"loss": "non_saturating", "beta_1": 0.5},
+    "none_0": {"loss": "non_saturating"},
     "r1": {"loss": "r1"},
     "r1_r2": {"loss": "r1_r2"},
     "rp_r1": {"loss": "r1_relativistic"},

@@ -13,6 +13,7 @@ from ..core.backend import tf
 from .losses import Loss, discriminator_loss, equilibrium_losses, generator_loss
 
 # %% ../../nbs/go_on/33_after_2017.ipynb #2db18c5b
+#| code-fold: true
 def _pixels(images):
     "The pixels alone, and the labels where the critic is told them."
     pixels, *labels = images if isinstance(images, (list, tuple)) else [images]
@@ -23,7 +24,7 @@ def _exact(numbers):
     "Half precision as float32: sums and squares need more."
     return tf.cast(numbers, tf.float32) if numbers.dtype.size < 4 else numbers
 
-
+# %% ../../nbs/go_on/33_after_2017.ipynb #c4fe4afa
 def slopes(
     critic,  # from images, or [images, labels], to logits [batch, 1], each of its own image alone
     images,
@@ -76,6 +77,7 @@ R1_RELATIVISTIC = penalised(*_RELATIVISTIC)
 R3 = penalised(*_RELATIVISTIC, fakes=True)
 
 # %% ../../nbs/go_on/33_after_2017.ipynb #e69bfb93
+#| code-fold: true
 def _between(real_images, fake_images):
     "Images on the way from real to fake ones, each pair at another place of a grid: (i + 1/2) / batch."
     (real, labels), (fake, _) = _pixels(real_images), _pixels(fake_images)
@@ -89,7 +91,7 @@ def _between(real_images, fake_images):
 def _mean(logits):
     return tf.reduce_mean(_exact(logits))
 
-
+# %% ../../nbs/go_on/33_after_2017.ipynb #ea5e7413
 def _wasserstein(critic, real_images, fake_images, recipe):
     _, squares = slopes(critic, _between(real_images, fake_images))
     off = tf.sqrt(squares + 1e-12) - 1  # the root of 0 has no gradient
@@ -100,6 +102,7 @@ def _wasserstein(critic, real_images, fake_images, recipe):
 WGAN_GP = Loss(_wasserstein, lambda critic, real, fake, recipe: -_mean(critic(fake)), one_by_one=True)
 
 # %% ../../nbs/go_on/33_after_2017.ipynb #2d86ca77
+#| code-fold: true
 def _square(logits, label):
     return tf.reduce_mean((_exact(logits) - label) ** 2) / 2
 
