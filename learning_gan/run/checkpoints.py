@@ -16,16 +16,8 @@ from pathlib import Path
 import filelock
 import numpy as np
 
-from ..core.files import atomic_path, clear_parts, sync_folder
-from learning_gan.run.folder import (
-    HEADER,
-    IDENTITY,
-    RunError,
-    check_file,
-    read_config,
-    sample_files,
-    write_config,
-)
+from ..core.files import atomic_path, clear_parts, sync_folder, write_json
+from .folder import HEADER, IDENTITY, RunError, check_file, read_config, sample_files
 
 # %% ../../nbs/machine/58_checkpoints.ipynb #8e0a59e9
 def _read_entry(archive, name, shape, dtype):
@@ -118,7 +110,7 @@ def _go_on(run, config):
     if changed := list(_differences(extended, config)):
         warnings.warn(f"{run} may not continue to the bit: {'; '.join(changed)}", stacklevel=5)
     if extended != old:
-        write_config(run, extended)
+        write_json(run / "config.json", extended)
 
 # %% ../../nbs/machine/58_checkpoints.ipynb #f7d24dad
 def _refuse_strangers(run):
@@ -144,7 +136,7 @@ def _settle(run, config, overwrite):
         for path in [*checkpoints(run).values(), *sample_files(run), *named]:
             path.unlink(missing_ok=True)
     if not (run / "config.json").exists():
-        return write_config(run, config)
+        return write_json(run / "config.json", config)
     results = len(sample_files(run)) > 1 or any((run / name).exists() for name in RESULTS)
     if results and not checkpoints(run):
         raise RunError(f"{run} has results but no checkpoint to go on from: {_ELSE}")

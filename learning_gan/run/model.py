@@ -19,17 +19,13 @@ from ..parts.adam import inner_of
 from ..parts.data import Dataset, to_unit_range
 from ..parts.images import as_array, as_images
 from ..parts.inputs import EVALUATE, TRAIN, as_shape, latents
-from learning_gan.parts.minibatches import (
-    Minibatches,
-    check_labels,
-    classes_of,
-    input_shapes,
-    labels_in_turn,
-    with_labels,
-)
+from ..parts.minibatches import Minibatches, check_labels, classes_of
 from ..parts.recipes import HyperParameters, check_seed
 from .devices import Team, over_devices, own_part
 from .folder import history_columns
+
+# %% ../../nbs/machine/55_model.ipynb #61cf017e
+from ..parts.minibatches import input_shapes, labels_in_turn, with_labels
 
 # %% ../../nbs/machine/55_model.ipynb #7b42ca89
 def by_name(part: str, variables) -> dict:

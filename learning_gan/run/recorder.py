@@ -26,20 +26,11 @@ from ..parts.inputs import PROGRESS, latents
 from ..parts.minibatches import Minibatches
 from .checkpoints import load_checkpoint, open_run, save_checkpoint
 from .devices import Team, fit_shared
-from learning_gan.run.folder import (
-    IDENTITY,
-    N_SAMPLES,
-    RunError,
-    append_history,
-    read_config,
-    read_history,
-    read_samples,
-    run_config,
-    sample_files,
-    save_samples,
-    write_history,
-)
+from .folder import IDENTITY, N_SAMPLES, RunError, append_history, read_config, read_history
 from .signs import Nearest
+
+# %% ../../nbs/machine/60_recorder.ipynb #e53b0e19
+from .folder import read_samples, run_config, sample_files, save_samples, write_history
 
 # %% ../../nbs/machine/60_recorder.ipynb #c17eb71a
 def epoch_line(row, epochs: int, titles: dict) -> str:
