@@ -88,6 +88,14 @@ lab-assets: $(DEV) ## write anew what the lab's page loads: jax-js, digits, gene
 classifier: $(DEV) ## train the scorecard's classifier anew (a new ruler: see tools/train_classifier.py)
 	$(BIN)/python tools/train_classifier.py
 
+.PHONY: hangul-data
+hangul-data: $(DEV) ## draw the glyphs of the data hangul anew from pinned fonts (needs npm)
+	$(BIN)/python tools/make_hangul.py
+
+.PHONY: reader
+reader: $(DEV) ## train the reader of Hangul anew (a new ruler: see tools/train_reader.py)
+	$(BIN)/python tools/train_reader.py
+
 .PHONY: study
 study: $(DEV) ## a study, NAME=court for one; it goes on where it stopped (ONLY="steady/*" SEEDS=2 MIX=1)
 	@set -f; $(BIN)/python -m studies $(NAME) $(if $(ONLY),--only $(ONLY)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(MIX),--mix)

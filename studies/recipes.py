@@ -27,7 +27,7 @@ def do(path, cell: str, seed: int, n: int, **changes) -> dict:
         images = sample(generator, n, SEED)
         score[kind] = reference(n).measure(images)
         if gan.classes:
-            score[kind]["agreement"] = agreement(images, labels_in_turn(n, gan.classes)).tolist()
+            score[kind]["agreement"] = agreement(images, labels_in_turn(n, gan.kinds)).tolist()
     return score
 
 

@@ -16,7 +16,7 @@ from conftest import needs_of
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-BINARY = {".bin", ".gif", ".ico", ".keras", ".npz", ".png", ".woff2"}
+BINARY = {".bin", ".gif", ".ico", ".keras", ".npz", ".png", ".woff2", ".xz"}
 HOSTS = re.compile(r"pypi\.org|pythonhosted\.org|registry\.npmjs|deb\.debian\.org|repo\.maven|proxy\.golang")
 MACHINE_PATHS = re.compile(r"(?<![\w.~/-])/(?:work|root|home|Users|tmp)/[\w.]")
 PINNED_EXTRAS = ("", "dev_", "studies_", "parity_", "oracle_", "browser_")

@@ -116,7 +116,7 @@ def write_conditional() -> None:
     "The generator that is told the digit."
     generator, twice = load_generator(CONDITIONAL, average=True), dict(strides=2, padding="same")
     z_size, channels = generator.input_shape[0][1], generator.get_layer("fold").output.shape[3]
-    told = with_labels(latents(0, 0, 40, z_size, SAMPLE), labels_in_turn(40, 10), 10)
+    told = with_labels(latents(0, 0, 40, z_size, SAMPLE), labels_in_turn(40, (10,)), (10,))
 
     def draw(weights):
         h = np.maximum(np.concatenate(told, 1) @ weights[0] + weights[1], 0).reshape(-1, 7, 7, channels)

@@ -106,6 +106,25 @@ def train_command(argv: list[str] | None = None) -> None:
         _say_results(args.out)
 
 # %% ../../nbs/machine/52_commands.ipynb #7a38264d
+def _drawn(generator, args):
+    "The images that are asked for, [n, h, w, c], and how many stand in a row."
+    from learning_gan.run.hangul import styles_of, write, write_between
+    from learning_gan.run.sampling import sample
+
+    if args.text is None:
+        if args.style is not None or args.between:
+            raise ValueError("--style and --between are of a text: give it with --text")
+        return sample(generator, args.n, args.seed, args.digit), math.ceil(args.n**0.5)
+    if len(args.text) > 100:
+        raise ValueError(f"the text has {len(args.text)} characters, and 100 is the most")
+    if args.between:
+        lines = write_between(generator, args.text, args.between, args.n, args.seed)
+    else:
+        styles = range(min(args.n, styles_of(generator))) if args.style is None else [args.style]
+        lines = write(generator, args.text, styles, args.seed)
+    return lines.reshape(-1, *lines.shape[2:]), lines.shape[1]
+
+
 def sample_command(argv: list[str] | None = None) -> None:
     "Draw new images from a trained generator."
     parser, flag = _parser("sample", sample_command.__doc__)
@@ -113,7 +132,13 @@ def sample_command(argv: list[str] | None = None) -> None:
     flag("--out", type=new_file(".png"), required=True, help="PNG file to write")
     flag("--n", type=int, default=16, help="how many images (16)")
     flag("--seed", type=int, default=0, help="of the latents (0)")
-    flag("--digit", type=int, help="which one, of a generator that is told (each in turn)")
+    what, how = parser.add_mutually_exclusive_group(), parser.add_mutually_exclusive_group()
+    what.add_argument("--digit", type=int, help="which one, of a generator that is told (each in turn)")
+    what.add_argument("--text", help="Hangul, of a generator that is told letters: a line in each style")
+    how.add_argument("--style", type=int, help="of the text (the first --n styles)")
+    how.add_argument(
+        "--between", type=int, nargs=2, metavar="STYLE", help="the text in --n steps between two"
+    )
     flag("--average", action="store_true", help="use the average of the generator's weights")
     flag("--npz", type=new_file(".npz"), help="also write `samples`, float32 [n, h, w, c] in [-1, 1], here")
 
@@ -124,16 +149,16 @@ def sample_command(argv: list[str] | None = None) -> None:
         from PIL import Image
 
         from learning_gan.run.pictures import contact_sheet
-        from learning_gan.run.sampling import load_generator, sample
+        from learning_gan.run.sampling import load_generator
 
-        images = sample(load_generator(args.run, args.average), args.n, args.seed, args.digit)
+        images, columns = _drawn(load_generator(args.run, args.average), args)
         interrupts.check()
         with atomic_path(args.out) as temporary:
-            Image.fromarray(contact_sheet(images, columns=math.ceil(args.n**0.5))).save(temporary)
+            Image.fromarray(contact_sheet(images, columns)).save(temporary)
         if args.npz:
             with atomic_path(args.npz) as temporary:
                 np.savez(temporary, samples=images)
-        print(f"wrote {args.n} images to {args.out}" + (f" and {args.npz}" if args.npz else ""))
+        print(f"wrote {len(images)} images to {args.out}" + (f" and {args.npz}" if args.npz else ""))
 
 # %% ../../nbs/machine/52_commands.ipynb #39ca958c
 def score_command(argv: list[str] | None = None) -> None:

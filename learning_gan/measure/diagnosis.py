@@ -106,8 +106,8 @@ class Diagnose(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         model, own = self.model, type(self.model)
-        labels = labels_in_turn(self.n, model.classes)
-        self.z = with_labels(latents(model.seed, 0, self.n, model.z_shape, PROGRESS), labels, model.classes)
+        labels = labels_in_turn(self.n, model.kinds)
+        self.z = with_labels(latents(model.seed, 0, self.n, model.z_shape, PROGRESS), labels, model.kinds)
         usual = getattr(own, "d_loss", None) is GAN.d_loss and own.g_loss is GAN.g_loss
         self.loss = model.recipe.loss if usual else OTHER
 

@@ -19,16 +19,18 @@ from .recipes import SOURCES
 # %% ../../nbs/build/10_data.ipynb #4e33d44e
 @dataclass(frozen=True)
 class Images:
-    "Images [n, height, width, channels], uint8 or float32 in [-1, 1], and labels [n], or None where there are none."
+    "Images [n, height, width, channels], uint8 or float32 in [-1, 1]; labels [n] and styles [n], or None for none."
 
     images: np.ndarray
     labels: np.ndarray | None = None
+    styles: np.ndarray | None = None  # who drew it
 
     def __len__(self):
         return len(self.images)
 
     def __getitem__(self, index):
-        return Images(self.images[index], None if self.labels is None else self.labels[index])
+        parts = (self.images, self.labels, self.styles)
+        return Images(*(None if part is None else part[index] for part in parts))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ __all__ = ['normal', 'normalised', 'conv_generator', 'conv_features', 'one_logit
 
 # %% ../../nbs/go_on/30_dcgan.ipynb #7e7214e7
 #| code-fold: true
+import math
+
 from ..core.backend import keras
 from .generator import split_seed
 from .recipes import HyperParameters
@@ -25,24 +27,29 @@ def normalised(h, name: str):
 def conv_generator(
     inputs,  # of the model: z, or [z, label]
     h,  # Keras tensor [batch, n], made of the inputs
-    image_shape: tuple[int, int, int],  # (height, width, channels); both sides multiples of 4
-    filters: int,  # of the last hidden layer; the one before has twice as many
+    image_shape: tuple[int, int, int],  # (height, width, channels); both sides multiples of 2**doublings
+    filters: int,  # of the last hidden layer; each one before has twice as many
     seed: int | None,  # of the first weights
+    doublings: int = 2,  # of the sides, one a layer
 ) -> keras.Model:  # to images [batch, height, width, channels] in (-1, 1)
-    "From a vector to a quarter of the image's size, then twice as large, and twice again. Raises `ValueError`."
-    height, width, channels = image_shape
-    if height % 4 or width % 4:
-        raise ValueError(f"images are {height}x{width}, and this network doubles twice: use multiples of 4")
-    seeds = split_seed(seed, 3)
-    size = height // 4 * (width // 4) * 2 * filters
-    h = keras.layers.Dense(size, use_bias=False, kernel_initializer=normal(seeds[0]), name="project")(h)
-    h = keras.layers.Reshape((height // 4, width // 4, 2 * filters), name="fold")(h)
-    h = normalised(h, "norm_1")
+    "From a vector to a small image of many channels, whose sides each layer doubles. Raises `ValueError`."
+    (height, width, channels), times = image_shape, 2**doublings
+    if height % times or width % times:
+        raise ValueError(
+            f"images are {height}x{width}, and this network doubles {doublings} times: use multiples of {times}"
+        )
+    first_seed, *seeds, last_seed = split_seed(seed, doublings + 1)
+    shape = height // times, width // times, times // 2 * filters
+    h = keras.layers.Dense(
+        math.prod(shape), use_bias=False, kernel_initializer=normal(first_seed), name="project"
+    )(h)
+    h = normalised(keras.layers.Reshape(shape, name="fold")(h), "norm_1")
     twice = dict(kernel_size=4, strides=2, padding="same")
     up = keras.layers.Conv2DTranspose
-    h = up(filters, **twice, use_bias=False, kernel_initializer=normal(seeds[1]), name="up_1")(h)
-    h = normalised(h, "norm_2")
-    images = up(channels, **twice, activation="tanh", kernel_initializer=normal(seeds[2]), name="images")(h)
+    for i, layer_seed in enumerate(seeds, start=1):
+        bare = dict(use_bias=False, kernel_initializer=normal(layer_seed), name=f"up_{i}")
+        h = normalised(up(times // 2 ** (i + 1) * filters, **twice, **bare)(h), f"norm_{i + 1}")
+    images = up(channels, **twice, activation="tanh", kernel_initializer=normal(last_seed), name="images")(h)
     return keras.Model(inputs, images, name="generator")
 
 # %% ../../nbs/go_on/30_dcgan.ipynb #dc70eceb

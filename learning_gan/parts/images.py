@@ -93,7 +93,7 @@ def sha256_of(*arrays):
 def dataset_of(name: str, train: Images, test: Images | None = None) -> Dataset:
     "A data set with the SHA-256 of all its bytes; every training image trains, none is set aside to validate."
     test = train[:0] if test is None else test
-    arrays = [a for part in (train, test) for a in (part.images, part.labels) if a is not None]
+    arrays = [a for part in (train, test) for a in (part.images, part.labels, part.styles) if a is not None]
     return Dataset(train, train[:0], test, name, sha256_of(*arrays))
 
 

@@ -36,7 +36,7 @@ class AdversarialModel(GenerativeModel):
         super().__init__(generator, seed, z_shape, {"discriminator": discriminator}, **kwargs)
         shape = (input_shapes(discriminator) or [self.image_shape])[0]
         self.image_shape = self.image_shape if None in shape else shape
-        self.critic(self.fakes(with_labels(tf.zeros((1, *self.z_shape)), [0], self.classes)), training=False)
+        self.critic(self.fakes(with_labels(tf.zeros((1, *self.z_shape)), [0], self.kinds)), training=False)
 
     def compile(
         self,
@@ -72,7 +72,7 @@ class AdversarialModel(GenerativeModel):
     def fakes(self, z, training=False):
         "What the generator makes of z, as the discriminator takes it: together with the labels, if there are any."
         images = tf.reshape(self.generator(z, training=training), (-1, *self.image_shape))
-        return [images, z[1]] if self.classes else images
+        return [images, *z[1:]] if self.kinds else images
 
     def critic(self, images, training=True):
         "The discriminator's logits [batch, 1]."

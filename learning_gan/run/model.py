@@ -25,7 +25,7 @@ from .devices import Team, over_devices, own_part
 from .folder import history_columns
 
 # %% ../../nbs/machine/55_model.ipynb #61cf017e
-from ..parts.minibatches import input_shapes, labels_in_turn, with_labels
+from ..parts.minibatches import input_shapes, kinds_of, labels_in_turn, with_labels
 
 # %% ../../nbs/machine/55_model.ipynb #7b42ca89
 def by_name(part: str, variables) -> dict:
@@ -104,13 +104,13 @@ class GenerativeModel(keras.Model):
         super().__init__(dtype=generator.dtype_policy, **kwargs)
         self.generator, self.seed = generator, check_seed(seed)
         self.z_shape = (input_shapes(generator) or [as_shape(z_shape or 100)])[0]
-        self.classes = classes_of(generator)
-        z = with_labels(tf.zeros((1, *self.z_shape)), [0], self.classes)
+        self.kinds, self.classes = kinds_of(generator), classes_of(generator)
+        z = with_labels(tf.zeros((1, *self.z_shape)), [0], self.kinds)
         self.image_shape = tuple(generator(z).shape[1:])  # built here, its names are its own
         for part, network in (others or {}).items():
             setattr(self, part, network)
             if not network.built:  # likewise
-                network(with_labels(tf.zeros((1, *self.image_shape)), [0], self.classes))
+                network(with_labels(tf.zeros((1, *self.image_shape)), [0], self.kinds))
         self.trackers = [keras.metrics.Mean(name, dtype="float32") for name in self.loss_titles]
         self.finite_updates = keras.metrics.Sum("finite_updates", dtype="float32")
         self.pixels_seen, self.labels_seen = Extremes("pixels_seen"), Extremes("labels_seen")
@@ -202,7 +202,7 @@ class GenerativeModel(keras.Model):
 
     def pair(self, images, z, labels=None):
         "Real images and z as the networks take them, both with the same labels."
-        return tuple(with_labels(x, labels, self.classes) for x in (self.real_batch(images), z))
+        return tuple(with_labels(x, labels, self.kinds) for x in (self.real_batch(images), z))
 
     def watch(self, images, labels=None):
         "Note the range of pixels that are not bytes, and of labels where they are told; see `check_seen`."
@@ -276,8 +276,8 @@ class GenerativeModel(keras.Model):
 
     def report(self, images, z, sample_z, labels=None):
         "What the post took down at the end of an epoch: losses, and samples (labels in turn). Nothing moves."
-        shown = labels_in_turn(len(sample_z), self.classes)
-        samples = self.generator(with_labels(sample_z, shown, self.classes), training=False)
+        shown = labels_in_turn(len(sample_z), self.kinds)
+        samples = self.generator(with_labels(sample_z, shown, self.kinds), training=False)
         return self.measure(*self.pair(images, z, labels)), tf.reshape(samples, (-1, *self.image_shape))
 
     def state(self):

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core.backend import keras, tf
 from ..parts.inputs import SAMPLE, latents
-from ..parts.minibatches import classes_of, input_shapes, labels_in_turn, with_labels
+from ..parts.minibatches import input_shapes, kinds_of, labels_in_turn, with_labels
 from ..parts.recipes import check_number, check_seed
 from .folder import RunError, read_config, read_recipe
 from .recorder import restore
@@ -44,7 +44,7 @@ MOST_SAMPLES = 1_000_000  # images in one call, 3.1 GB
 
 def _images(generator, z, labels):
     "What a generator makes of z, told the labels if it is told any."
-    z = with_labels(z, labels, classes_of(generator))
+    z = with_labels(z, labels, kinds_of(generator))
     return np.asarray(generator(z, training=False), np.float32)
 
 
@@ -57,7 +57,7 @@ def sample(
     "New images from z ~ U(-1, 1); the first images of a seed are the same, however many are drawn."
     check_number("n", n, 1, MOST_SAMPLES, whole=True)
     seed, lots = check_seed(seed), range(-(-n // LOT))
-    labels = labels_in_turn(LOT * len(lots), classes_of(generator), digit).reshape(-1, LOT)
+    labels = labels_in_turn(LOT * len(lots), kinds_of(generator), digit).reshape(-1, LOT)
     z = (latents(seed, lot, LOT, input_shapes(generator)[0], stream=SAMPLE) for lot in lots)
     return np.concatenate([_images(generator, *each) for each in zip(z, labels)])[:n]
 
@@ -96,5 +96,5 @@ def interpolate(generator, z_from, z_to, steps: int = 10, straight: bool = False
     if path.shape[-1:] != z_shape:
         raise ValueError(f"z_from and z_to have {path.shape[-1]} components; the generator takes {z_shape}")
     z = path.reshape(-1, *z_shape)
-    images = _images(generator, z, labels_in_turn(len(z), classes_of(generator), digit))
+    images = _images(generator, z, labels_in_turn(len(z), kinds_of(generator), digit))
     return images.reshape(*path.shape[:-1], *images.shape[1:])

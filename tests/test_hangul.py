@@ -1,0 +1,87 @@
+"""Hangul: the data are as pinned, a run is trained, resumed and sampled with a text, and what cannot be is one line."""
+
+import numpy as np
+import processes
+import pytest
+from PIL import Image
+
+from learning_gan.parts import recipes
+from learning_gan.parts.data import DataError, load_mnist
+from learning_gan.parts.syllables import FONTS, HANGUL_SHA256, codes_of, fonts, letters_of, split, text_of
+
+SMALL = ["--g_hidden_size", 2, "--d_hidden_size", 2, "--batch_size", 64, "--data", "hangul"]
+
+
+def short_epochs():
+    recipes.EPOCH_IMAGES = 64 * 2
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    "A run of two epochs, two updates each."
+    out = tmp_path_factory.mktemp("hangul") / "run"
+    words = ["train", "--recipe", "hangul", "--out", out, *SMALL, "--epochs"]
+    assert processes.succeed(*words, 1, prepare=short_epochs).count("Epoch ") == 1
+    processes.succeed(*words, 2, prepare=short_epochs)
+    return out
+
+
+def test_letters_and_syllables_are_one_arithmetic():
+    whole = np.arange(11_172)
+    assert np.array_equal(codes_of(text_of(whole)), whole)
+    initial, vowel, final = letters_of(whole).T
+    assert np.array_equal((initial * 21 + vowel) * 28 + final, whole)
+
+
+def test_the_data_are_the_pinned_ones_and_unseen_syllables_are_nowhere_in_training():
+    data, (seen, unseen) = load_mnist("hangul"), split()
+    assert data.sha256 == HANGUL_SHA256 and data.image_shape == (32, 32, 1)
+    assert (len(data.train), len(data.test)) == (16 * 2_105, 16 * 245)
+    assert not set(data.train.labels) & set(data.test.labels) and set(data.test.labels) == set(unseen)
+    assert np.array_equal(np.bincount(data.train.styles), [len(seen)] * len(FONTS))
+    pairs = {(a, b): {tuple(x) for x in letters_of(seen)[:, [a, b]]} for a, b in ((0, 1), (1, 2), (0, 2))}
+    assert all(tuple(x) in known for ab, known in pairs.items() for x in letters_of(unseen)[:, list(ab)])
+
+
+def test_a_resumed_run_has_the_bits_of_one_that_was_not_interrupted(run, tmp_path):
+    words = ["train", "--recipe", "hangul", "--out", tmp_path / "once", *SMALL, "--epochs", 2]
+    processes.succeed(*words, prepare=short_epochs)
+    for name in ("samples.npz", "checkpoints/epoch_00002.npz"):
+        with np.load(run / name) as one, np.load(tmp_path / "once" / name) as other:
+            assert one.files == other.files and all(np.array_equal(one[key], other[key]) for key in one.files)
+
+
+def test_a_text_is_drawn_in_one_style_in_many_and_between_two(run, tmp_path):
+    out, npz = tmp_path / "h.png", tmp_path / "h.npz"
+    drawn = {}
+    for name, more in {
+        "one": ["--style", 3],
+        "many": ["--n", 5, "--average"],
+        "way": ["--between", 0, 3, "--n", 4],
+    }.items():
+        processes.succeed("sample", "--run", run, "--text", "뷁꿹쑗", "--out", out, "--npz", npz, *more)
+        with np.load(npz) as file:
+            drawn[name] = file["samples"]
+    assert [len(images) for images in drawn.values()] == [3, 15, 12] and Image.open(out).size[0] > 96
+    np.testing.assert_allclose(drawn["way"][-3:], drawn["one"], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        (["--text", "abc"], "no Hangul syllable"),
+        (["--text", ""], "the text is empty"),
+        (["--text", "한", "--style", 1_000], "from 0 to 999"),
+        (["--style", 3], "give it with --text"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_line(run, tmp_path, more, why):
+    assert why in processes.refused("sample", "--run", run, "--out", tmp_path / "x.png", *more)
+
+
+def test_fonts_of_ones_own_are_looked_for_and_at(tmp_path):
+    with pytest.raises(DataError, match="needs a folder with TTF"):
+        fonts(tmp_path)
+    (tmp_path / "a.ttf").write_bytes(b"no font")
+    with pytest.raises(DataError, match="cannot be read as a font"):
+        fonts(tmp_path)
