@@ -16,7 +16,7 @@ from ..parts.syllables import FONTS, KINDS, letters_of, split
 from ..run.hangul import draw_codes, styles_of
 
 # %% ../../nbs/machine/85_reader.ipynb #c490261e
-READER_SHA256 = "66dc998b96a4653a20cdcc8aea1267a53bdaaaa53a3127a6702cde8e7fb26985"
+READER_SHA256 = "4db123e69aaeaa4fd6569b4230534f3d8cfaaa2825ee743fa9f814795f8139c5"
 PARTS = (*KINDS, len(FONTS))
 
 

@@ -6,7 +6,7 @@
 __all__ = ['R1_EIGHTH', 'MOST_STYLES', 'strokes', 'told_letters', 'told_fonts', 'HangulMean', 'build_mean', 'HangulGAN',
            'build_hangul', 'styles_of', 'draw_codes', 'write', 'write_between', 'HangulFonts', 'build_fonts']
 
-# %% ../../nbs/go_on/35_hangul.ipynb #b5bfe1c0
+# %% ../../nbs/go_on/35_hangul.ipynb #46c2b7cc
 #| code-fold: true
 import math
 from typing import ClassVar
@@ -29,7 +29,7 @@ from .model import GenerativeModel
 from .sampling import LOT, latent_path
 from .training import GAN, build_gan
 
-# %% ../../nbs/go_on/35_hangul.ipynb #ac6fadab
+# %% ../../nbs/go_on/35_hangul.ipynb #e4fb18e3
 def strokes(x, filters: int, alpha: float, seed: int | None):
     "What a discriminator sees in an image, [batch, 8 * filters]: DCGAN's layers without normalisation."
     *seeds, dense_seed = split_seed(seed, 4)
@@ -72,7 +72,7 @@ def told_fonts(hp: HyperParameters, image_shape: tuple[int, int, int], seed: int
     "The same networks, told which of `classes` fonts it is as well."
     return told_letters(hp, image_shape, seed, (hp.classes, *KINDS))
 
-# %% ../../nbs/go_on/35_hangul.ipynb #088a7df6
+# %% ../../nbs/go_on/35_hangul.ipynb #4f13cbf9
 @keras.saving.register_keras_serializable(package="learning_gan")
 class HangulMean(GenerativeModel):
     "No discriminator: the generator lowers the mean distance to real glyphs of the same syllable, whatever their font."
@@ -102,7 +102,7 @@ def build_mean(hp: HyperParameters, seed: int | None = None, image_shape=(32, 32
         model.ready(model.optimizer, model.generator.trainable_variables)
     return model
 
-# %% ../../nbs/go_on/35_hangul.ipynb #88d739c5
+# %% ../../nbs/go_on/35_hangul.ipynb #a0283a89
 def _ahead_of_fakes(critic, real_images, fake_images, recipe):
     "Real ahead of fake, and R1 at the first eighth of the minibatch: its mean is that of all, at an eighth of the cost."
     eighth = [part[: (tf.shape(part)[0] + 7) // 8] for part in real_images]
@@ -117,7 +117,7 @@ R1_EIGHTH = Loss(
     one_by_one=True,
 )
 
-# %% ../../nbs/go_on/35_hangul.ipynb #02767bec
+# %% ../../nbs/go_on/35_hangul.ipynb #8fc03ee5
 @keras.saving.register_keras_serializable(package="learning_gan")
 class HangulGAN(GAN):
     "A GAN whose discriminator also reads the letters, and whose generator is to be read."
@@ -157,7 +157,7 @@ def build_hangul(hp: HyperParameters, seed: int | None = None, image_shape=(32, 
     "The model of the recipe `hangul`, untrained."
     return build_gan(hp, seed, image_shape, kind)
 
-# %% ../../nbs/go_on/35_hangul.ipynb #b7cf276b
+# %% ../../nbs/go_on/35_hangul.ipynb #045470f9
 MOST_STYLES = 1_000
 
 
@@ -223,7 +223,7 @@ def write_between(
     images = _drawn(generator, np.repeat(path, len(codes), axis=0), np.tile(codes, steps))
     return images.reshape(steps, len(codes), *images.shape[1:])
 
-# %% ../../nbs/go_on/35_hangul.ipynb #339118fa
+# %% ../../nbs/go_on/35_hangul.ipynb #a9dff702
 @keras.saving.register_keras_serializable(package="learning_gan")
 class HangulFonts(HangulGAN):
     "A generator that is told the font, too, so that it can be compared with the very glyph: L1 beside the GAN."
