@@ -19,8 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.contenders import CORES, LIMIT, OURS, RACES
-from learning_gan.core.files import atomic_path
-from learning_gan.trials.studies import provenance
+from learning_gan.trials.studies import provenance, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-m", "benchmarks"]
@@ -41,10 +40,8 @@ def work(race, name):
 
 def surroundings(cores):
     "The environments of processes that share an update, each on so many cores of its own."
-    own, sockets = (
-        iter(sorted(os.sched_getaffinity(0))),
-        [socket.create_server(("localhost", 0)) for _ in cores],
-    )
+    own = iter(sorted(os.sched_getaffinity(0)))
+    sockets = [socket.create_server(("localhost", 0)) for _ in cores]
     addresses = [f"localhost:{each.getsockname()[1]}" for each in sockets]
     for each in sockets:
         each.close()
@@ -61,10 +58,8 @@ class Worker:
         self.name, self.seconds, self.said = name, [], tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (lives as long as the worker)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.said, "text": True}
         each = list(surroundings(cores)) or [{}]
-        self.processes = [
-            subprocess.Popen([*COMMAND, race, "--work", name], env=os.environ | env, cwd=ROOT, **pipes)
-            for env in each
-        ]
+        command = [*COMMAND, race, "--work", name]
+        self.processes = [subprocess.Popen(command, env=os.environ | env, cwd=ROOT, **pipes) for env in each]
 
     def answer(self):
         "The next line of the first process's answers, empty when one of them has died."
@@ -133,12 +128,10 @@ def keep(path, race, times):
     about = provenance(command=f"make bench NAME='{race}'", load=round(os.getloadavg()[0], 1))
     for name, other in kept.items():
         if name != race and other["provenance"]["machine"] != about["machine"]:
-            sys.exit(
-                f"{path} has times of another machine ({name}): name another file with --out, or remove it"
-            )
+            other_machine = f"{path} has times of another machine ({name})"
+            sys.exit(f"{other_machine}: name another file with --out, or remove it")
     kept[race] = {"provenance": about, "ms_per_update": times}
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(path, kept)
 
 
 def main():

@@ -86,10 +86,8 @@ def by_xla(hp, updates=20):
     update = tf.function(gan.train_minibatch, jit_compile=True, autograph=False)
     while True:
         for number in range(updates):
-            update(
-                images[number * hp.batch_size :][: hp.batch_size],
-                latents(0, number, hp.batch_size, hp.z_size),
-            )
+            real = images[number * hp.batch_size :][: hp.batch_size]
+            update(real, latents(0, number, hp.batch_size, hp.z_size))
         yield updates
 
 
@@ -143,9 +141,8 @@ def keras_example(hp, **compile_options):
             self.generator, self.discriminator = build_networks(hp, seed=0)
             self.cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
             self.d_tracker, self.g_tracker = keras.metrics.Mean("d_loss"), keras.metrics.Mean("g_loss")
-            self.d_adam, self.g_adam = (
-                keras.optimizers.Adam(hp.learning_rate, hp.beta_1, epsilon=1e-8) for _ in range(2)
-            )
+            self.d_adam = keras.optimizers.Adam(hp.learning_rate, hp.beta_1, epsilon=1e-8)
+            self.g_adam = keras.optimizers.Adam(hp.learning_rate, hp.beta_1, epsilon=1e-8)
 
         def train_step(self, real):
             z, ones = tf.random.uniform((hp.batch_size, hp.z_size), -1, 1), tf.ones((hp.batch_size, 1))
@@ -192,29 +189,21 @@ def graph_2017():
 
 def torch_mlp(nn):
     "The post's networks."
-    g = (
-        nn.Linear(POST.z_size, POST.g_hidden_size),
-        nn.LeakyReLU(POST.alpha),
-        nn.Linear(POST.g_hidden_size, 784),
-    )
-    d = nn.Linear(784, POST.d_hidden_size), nn.LeakyReLU(POST.alpha), nn.Linear(POST.d_hidden_size, 1)
+    leaky, units = nn.LeakyReLU(POST.alpha), (POST.g_hidden_size, POST.d_hidden_size)
+    g = nn.Linear(POST.z_size, units[0]), leaky, nn.Linear(units[0], 784)
+    d = nn.Linear(784, units[1]), leaky, nn.Linear(units[1], 1)
     return nn.Sequential(*g, nn.Tanh(), nn.Unflatten(1, (1, 28, 28))), nn.Sequential(nn.Flatten(), *d)
 
 
 def torch_dcgan(nn):
     "The networks of the recipe."
     g, d, leaky = DCGAN.g_hidden_size, DCGAN.d_hidden_size, nn.LeakyReLU(DCGAN.alpha)
-    up, down = (
-        partial(nn.ConvTranspose2d, kernel_size=4, stride=2, padding=1),
-        partial(nn.Conv2d, kernel_size=4, stride=2),
-    )
+    up = partial(nn.ConvTranspose2d, kernel_size=4, stride=2, padding=1)
+    down = partial(nn.Conv2d, kernel_size=4, stride=2)
     enlarge = nn.Unflatten(1, (2 * g, 7, 7)), nn.BatchNorm2d(2 * g), nn.ReLU(), up(2 * g, g, bias=False)
     draw = nn.BatchNorm2d(g), nn.ReLU(), up(g, 1), nn.Tanh()
     shrink = down(1, d, padding=1), leaky, down(d, 2 * d, padding=1, bias=False), nn.BatchNorm2d(2 * d), leaky
-    last = (
-        nn.ZeroPad2d((1, 2, 1, 2)),
-        down(2 * d, 4 * d, bias=False),
-    )  # from 7 to 4, padded as TensorFlow does
+    last = nn.ZeroPad2d((1, 2, 1, 2)), down(2 * d, 4 * d, bias=False)  # 7 to 4, padded as in TensorFlow
     judge = nn.BatchNorm2d(4 * d), leaky, nn.Flatten(), nn.Linear(64 * d, 8 * d), leaky, nn.Linear(8 * d, 1)
     project = nn.Linear(DCGAN.z_size, 98 * g, bias=False)
     return nn.Sequential(project, *enlarge, *draw), nn.Sequential(*shrink, *last, *judge)
@@ -255,9 +244,8 @@ def jax_scan():
 
     def network(keys, *sizes):
         glorot = jax.nn.initializers.glorot_uniform()
-        return [
-            (glorot(key, (n, m)), jnp.zeros(m)) for key, n, m in zip(keys, sizes, sizes[1:], strict=False)
-        ]
+        layers = zip(keys, sizes, sizes[1:], strict=False)
+        return [(glorot(key, (n, m)), jnp.zeros(m)) for key, n, m in layers]
 
     def forward(weights, x):
         (w1, b1), (w2, b2) = weights
@@ -372,9 +360,8 @@ RACES = {
     | {LIMIT: partial(multiplied, POST, mlp_products(POST))},
 }
 RACES |= {f"scaling batch {n}": grown(batch_size=n) for n in (10, 25, 50, 100, 200, 400, 800)}
-RACES |= {
-    f"scaling width {n}": grown(g_hidden_size=n, d_hidden_size=n) for n in (128, 256, 512, 1024, 2048, 4096)
-}
+WIDTHS = (128, 256, 512, 1024, 2048, 4096)
+RACES |= {f"scaling width {n}": grown(g_hidden_size=n, d_hidden_size=n) for n in WIDTHS}
 RACES |= {f"scaling size {n}": grown(size=n) for n in (28, 32, 64)}
 RACES |= {
     f"devices {name} {n}": dict.fromkeys(CORES, partial(through_fit, recipe(name, batch_size=n)))

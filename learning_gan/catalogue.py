@@ -57,10 +57,10 @@ SOURCES |= {
 }  # of (data_dir, seconds): a `Dataset`
 
 RULERS |= {
-    "mnist": "learning_gan.measure.ruler:DIGITS",
-    "embedded": "learning_gan.measure.ruler:DIGITS",
-    "stacked": "learning_gan.measure.ruler:STACKS",
-    "stacked_embedded": "learning_gan.measure.ruler:STACKS",
+    "mnist": "learning_gan.measure.measures:DIGITS",
+    "embedded": "learning_gan.measure.measures:DIGITS",
+    "stacked": "learning_gan.measure.measures:STACKS",
+    "stacked_embedded": "learning_gan.measure.measures:STACKS",
     "hangul": "learning_gan.measure.reader:READER",
 }  # by the name of a data source: a `Ruler`
 

@@ -5,7 +5,7 @@ nbs/machine/68_studies.ipynb tells how. What a study counts was settled, and com
 
 from functools import cache
 
-from learning_gan.measure.ruler import CLASSIFIER_SHA256
+from learning_gan.measure.measures import CLASSIFIER_SHA256
 from learning_gan.measure.scoring import Reference
 from learning_gan.parts.data import Dataset, load_mnist
 
@@ -26,6 +26,14 @@ def mnist() -> Dataset:
 def reference(n: int) -> Reference:
     "What n images are scored against."
     return Reference(mnist(), n, SEED)
+
+
+def by_cell(runs: dict) -> dict:
+    "Runs by cell and seed."
+    cells = {}
+    for (cell, seed), run in runs.items():
+        cells.setdefault(cell, {})[seed] = run
+    return cells
 
 
 def without(run: dict, *keys: str) -> dict:

@@ -2,20 +2,14 @@
 
 from learning_gan.trials.changes import BASELINES, CHANGES, SCORES, try_change
 from learning_gan.trials.studies import Study
-from studies import ABOUT, reference
+from studies import ABOUT, by_cell, reference
 
 SEEDS = {"post": range(10), "steady": range(10)}  # by baseline; any other has five
 FRESH = {"steady/as_is": range(20), "steady/together": range(10, 20)}  # to confirm what helped
 PAIRS = [(b, name) for b in sorted(BASELINES) for name, change in CHANGES.items() if b in change.baselines]
 CELLS = {f"{b}/{name}": SEEDS.get(b, range(5)) for b, name in PAIRS} | FRESH
 COLUMNS = (*SCORES, "seconds", "made")
-CHECK = {
-    "name": "as_is",
-    "bench": "steady",
-    "seeds": [0],
-    "n": 1_000,
-    "epochs": 2,
-}  # what a test can do again
+CHECK = {"name": "as_is", "bench": "steady", "seeds": [0], "n": 1_000, "epochs": 2}  # can be done again
 
 
 def do(path, cell: str, seed: int, n: int, **changes) -> dict:
@@ -36,16 +30,11 @@ def columns(cell: str, runs: dict) -> dict:
 
 def pack(runs: dict, how: dict) -> dict:
     "Real images and noise, each change with its columns, and a short run to be compared with."
-    cells = {}
-    for (cell, seed), run in runs.items():
-        cells.setdefault(cell, {})[seed] = run
-    ends = {
-        name: {key: getattr(reference(how["n"]), name)[key] for key in SCORES} for name in ("real", "noise")
-    }
-    again = try_change(
-        CHANGES[CHECK["name"]], reference(CHECK["n"]), CHECK["bench"], CHECK["seeds"], epochs=2
-    )
-    return ends | {"variants": [columns(*item) for item in cells.items()], "check": CHECK | {"found": again}}
+    whole, small = reference(how["n"]), reference(CHECK["n"])
+    ends = {name: {key: getattr(whole, name)[key] for key in SCORES} for name in ("real", "noise")}
+    again = try_change(CHANGES[CHECK["name"]], small, CHECK["bench"], CHECK["seeds"], epochs=CHECK["epochs"])
+    variants = [columns(*item) for item in by_cell(runs).items()]
+    return ends | {"variants": variants, "check": CHECK | {"found": again}}
 
 
 def unpack(kept: dict) -> dict:

@@ -12,8 +12,8 @@ import tensorflow as tf
 from learning_gan.measure.records import read_run
 from learning_gan.parts.losses import Loss
 from learning_gan.parts.recipes import LOSSES
-from learning_gan.run.sampling import load_model, sample
-from learning_gan.trials.changes import FAILURES, HEALTHY, as_json, score_of, train_change
+from learning_gan.run.sampling import sample
+from learning_gan.trials.changes import FAILURES, HEALTHY, as_json, load_best, score_of, train_change
 from learning_gan.trials.studies import Study
 from studies import ABOUT, SEED, mnist, reference, without
 
@@ -65,9 +65,7 @@ def do(path, cell: str, seed: int, n: int, **changes) -> dict:
     "The record of a run, and the scores of what came of it."
     run, scores = path.with_suffix(""), None
     if train_change(CHANGES[cell], mnist(), run, seed, **changes):
-        model = load_model(run)
-        generator = model.averaged_generator() if model.averages else model.generator
-        scores = score_of(sample(generator, n, SEED), reference(n))
+        scores = score_of(sample(load_best(run), n, SEED), reference(n))
     record = as_json(read_run(run))
     shutil.rmtree(run)
     return {"record": record, "scores": scores}

@@ -10,8 +10,7 @@ from functools import cache
 import numpy as np
 
 from learning_gan.core.backend import keras
-from learning_gan.measure.measures import frechet_distance
-from learning_gan.measure.ruler import RULER_IMAGES, describe
+from learning_gan.measure.measures import RULER_IMAGES, describe, frechet_distance
 from learning_gan.run.sampling import sample
 from learning_gan.trials.studies import Study, find_results, interval
 from studies import ABOUT, mnist, without
@@ -60,11 +59,10 @@ def do(path, cell: str, seed: int) -> dict:
 
 def pack(runs: dict, how: dict) -> dict:
     "Mean, interval, and spread of each cell, and its distances."
-    told = {
-        cell: interval(run["frechet"]) | {"sd": float(np.std(run["frechet"], ddof=1))}
-        for (cell, _), run in runs.items()
-    }
-    return {"cells": {cell: told[cell] | run for (cell, _), run in runs.items()}}
+    cells = {}
+    for (cell, _), run in runs.items():
+        cells[cell] = interval(run["frechet"]) | {"sd": float(np.std(run["frechet"], ddof=1))} | run
+    return {"cells": cells}
 
 
 def unpack(kept: dict) -> dict:

@@ -21,16 +21,13 @@ from learning_gan.run.hundred_labels import hide_labels, load_classifier, predic
 from learning_gan.run.sampling import load_generator, sample
 from learning_gan.run.training import train
 from learning_gan.trials.studies import Study, interval
-from studies import ABOUT, mnist
+from studies import ABOUT, by_cell, mnist
 
 ARMS = {"gan": {}, "long": {"epochs": 300}, "first": {"model": "labels_first"}}  # of the recipe `labels`
 CELLS = {"gan/100": range(10, 20), "gan/50": range(10, 15), "gan/20": range(10, 15)}
 CELLS |= {f"{arm}/{n}": range(10 if n == 100 else 5) for arm in ("noise", "plain") for n in (100, 50, 20)}
 CELLS |= {"long/100": range(10, 20), "first/100": range(7)}  # `first` was given up after its seed 6
-SHOWN, LOST = (
-    "gan-100-10",
-    ("first-100-6", (24, 25, 26, 27, 30)),
-)  # runs that are drawn; the epochs of the lost one
+SHOWN, LOST = "gan-100-10", ("first-100-6", (24, 25, 26, 27, 30))  # runs that are drawn, some epochs
 
 
 class Curve(keras.callbacks.Callback):
@@ -64,19 +61,15 @@ def do(path, cell: str, seed: int, **changes) -> dict:
         train(hp, mnist(), run, seed, callbacks=(curve,), verbose=False)
         return json.loads((run / "result.json").read_text()) | {"arm": arm} | curve.read()
     _, labelled = hide_labels(mnist(), int(labels), seed)
-    wrong = (
-        predicted(train_alone(labelled, seed, noise=arm == "noise"), mnist().test.images)
-        != mnist().test.labels
-    )
+    classifier = train_alone(labelled, seed, noise=arm == "noise")
+    wrong = predicted(classifier, mnist().test.images) != mnist().test.labels
     return {"labels": int(labels), "seed": seed, "errors": int(wrong.sum()), "n_test": len(wrong), "arm": arm}
 
 
 def pack(runs: dict, how: dict) -> dict:
     "All runs, and the mean errors of each cell that has two or more."
-    errors = {}
-    for (cell, _), run in runs.items():
-        errors.setdefault(cell.replace("/", "-"), []).append(run["errors"])
-    means = {name: interval(values, least=0) for name, values in errors.items() if len(values) > 1}
+    errors = {cell: [run["errors"] for run in each.values()] for cell, each in by_cell(runs).items()}
+    means = {cell.replace("/", "-"): interval(n, least=0) for cell, n in errors.items() if len(n) > 1}
     return {"means": means, "runs": list(runs.values())}
 
 

@@ -14,14 +14,9 @@ from learning_gan.run.folder import read_samples, sample_files
 from learning_gan.run.sampling import load_generator, sample
 from learning_gan.trials.changes import FAILURES, HEALTHY, as_json, train_change
 from learning_gan.trials.studies import Study
-from studies import ABOUT, SEED, mnist, reference
+from studies import ABOUT, SEED, by_cell, mnist, reference
 
-TWO_OF_A_KIND = (
-    "d_dead",
-    "d_frozen",
-    "undertrained",
-    "undertrained_post",
-)  # two of one failure share its seeds
+TWO_OF_A_KIND = ("d_dead", "d_frozen", "undertrained", "undertrained_post")  # share a failure's seeds
 SEEDS = dict.fromkeys(FAILURES, 15) | dict.fromkeys(TWO_OF_A_KIND, 10) | dict.fromkeys(HEALTHY, 10)
 SEEDS |= {"steady": 14, "steady_sharp": 14, "steady_20": 8, "post": 8, "dcgan_small": 6, "digits_small": 6}
 LOOKED_AT = dict.fromkeys(FAILURES, 5) | dict.fromkeys(HEALTHY, 3)
@@ -51,9 +46,7 @@ def do(path, cell: str, seed: int, n: int, shown: int, **changes) -> dict:
 
 def pack(runs: dict, how: dict) -> dict:
     "Records by failure and seed."
-    records = {}
-    for (cell, seed), run in runs.items():
-        records.setdefault(cell, {})[str(seed)] = run
+    records = by_cell(runs)
     return {"looked_at": {cell: LOOKED_AT[cell] for cell in records}, "records": records}
 
 
@@ -73,6 +66,5 @@ def after(runs, out) -> None:
 
 
 CELLS = {cell: range(n) for cell, n in SEEDS.items()}
-STUDY = Study(
-    "museum", "museum", do, CELLS, {"n": 2_000, "shown": 5}, pack, unpack, ABOUT, block=5, after=after
-)
+HOW = {"n": 2_000, "shown": 5}
+STUDY = Study("museum", "museum", do, CELLS, HOW, pack, unpack, ABOUT, block=5, after=after)

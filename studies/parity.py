@@ -12,14 +12,13 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from learning_gan.measure.measures import frechet_distance, histogram
-from learning_gan.measure.ruler import RULER_IMAGES, describe
+from learning_gan.measure.measures import RULER_IMAGES, describe, frechet_distance, histogram
 from learning_gan.parts.inputs import epoch_order
 from learning_gan.parts.recipes import HyperParameters, recipe
 from learning_gan.run.sampling import load_generator, sample
 from learning_gan.run.training import train
 from learning_gan.trials.studies import Study, interval, load_results
-from studies import ABOUT, mnist, reference, without
+from studies import ABOUT, by_cell, mnist, reference, without
 
 GRAPH = Path(__file__).resolve().parent.parent / "benchmarks" / "graph2017.py"
 ASKED = 9  # the digit whose share is asked for
@@ -98,22 +97,13 @@ def the_question(raised: dict) -> dict:
 
 def pack(runs: dict, how: dict) -> dict:
     "Real images, both implementations, and how they compare."
-    both = {
-        key: [{"seed": seed} | run for (cell, seed), run in runs.items() if cell == key]
-        for key in STUDY.cells
-    }
-    shares, distances = [], []
-    for each in both.values():
-        shares.append(np.array([run["histogram"][ASKED] for run in each]))
-        distances.append(np.array([run["frechet"] for run in each]))
+    both = {cell: [{"seed": s} | run for s, run in each.items()] for cell, each in by_cell(runs).items()}
+    shares = [np.array([run["histogram"][ASKED] for run in each]) for each in both.values()]
+    distances = [np.array([run["frechet"] for run in each]) for each in both.values()]
     real = measure(mnist().train.images[RULER_IMAGES:][: how["n"]])
     compared = {"share": compare(*shares), "frechet": compare(*distances)}
-    return {
-        "raised": the_question(load_results("parity")["raised"]),
-        "real": real,
-        "runs": both,
-        "compared": compared,
-    }
+    raised = the_question(load_results("parity")["raised"])
+    return {"raised": raised, "real": real, "runs": both, "compared": compared}
 
 
 def unpack(kept: dict) -> dict:

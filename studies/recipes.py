@@ -13,7 +13,7 @@ from learning_gan.parts.recipes import recipe
 from learning_gan.run.sampling import load_model, sample
 from learning_gan.run.training import train
 from learning_gan.trials.studies import Study, interval
-from studies import ABOUT, SEED, mnist, reference, without
+from studies import ABOUT, SEED, by_cell, mnist, reference, without
 
 CELLS = {"steady": range(20), "tuned": range(20), "dcgan": range(5), "digits": range(5)}
 
@@ -33,30 +33,23 @@ def do(path, cell: str, seed: int, n: int, **changes) -> dict:
 
 def pack(runs: dict, how: dict) -> dict:
     "A recipe, its score for each seed, and the means."
-    recipes, changes = {}, without(how, "n")
-    for (cell, seed), run in runs.items():
-        entry = {"recipe": asdict(recipe(cell, **changes)), "seeds": [], "means": {}, "runs": []}
-        recipes.setdefault(cell, entry)["runs"].append({"seed": seed} | run)
-    for entry in recipes.values():
-        entry["seeds"] = [run["seed"] for run in entry["runs"]]
-        for kind in ("generated", "averaged") if len(entry["runs"]) > 1 else ():
-            scores = [run[kind] for run in entry["runs"]]
+    recipes = {}
+    for cell, each in by_cell(runs).items():
+        entry = {"recipe": asdict(recipe(cell, **without(how, "n"))), "seeds": list(each), "means": {}}
+        recipes[cell] = entry | {"runs": [{"seed": seed} | run for seed, run in each.items()]}
+        for kind in ("generated", "averaged") if len(each) > 1 else ():
+            scores = [run[kind] for run in each.values()]
             entry["means"][kind] = {key: interval([score[key] for score in scores]) for key in MEASURES}
     return {"real": reference(how["n"]).real, "recipes": recipes}
 
 
 def unpack(kept: dict) -> dict:
     "The runs of recipes that have not changed since."
-    same = {
-        name: asdict(recipe(name)).items() >= without(one["recipe"], "epochs").items()
-        for name, one in kept["recipes"].items()
-    }
-    return {
-        (name, run["seed"]): without(run, "seed")
-        for name, one in kept["recipes"].items()
-        if same[name]
-        for run in one["runs"]
-    }
+    runs = {}
+    for name, one in kept["recipes"].items():
+        if asdict(recipe(name)).items() >= without(one["recipe"], "epochs").items():
+            runs |= {(name, run["seed"]): without(run, "seed") for run in one["runs"]}
+    return runs
 
 
 STUDY = Study("recipes", "recipes", do, CELLS, {"n": 10_000}, pack, unpack, ABOUT)

@@ -21,7 +21,7 @@ from functools import cache
 import numpy as np
 
 from learning_gan.core.files import atomic_path
-from learning_gan.measure.ruler import STACKS, count_modes
+from learning_gan.measure.measures import STACKS, count_modes
 from learning_gan.parts.data import Dataset, load_mnist, to_pixels
 from learning_gan.parts.recipes import recipe
 from learning_gan.run.sampling import load_model, sample

@@ -10,8 +10,7 @@ import processes
 import pytest
 
 from learning_gan.measure.diagnosis import cannot_tell, diagnose, report
-from learning_gan.measure.records import OTHER, Record, add_samples, read_losses
-from learning_gan.measure.rules import EARLY
+from learning_gan.measure.records import EARLY, OTHER, Record, add_samples, read_losses
 from learning_gan.parts.data import to_unit_range
 from learning_gan.parts.recipes import recipe
 from learning_gan.run.folder import sample_files

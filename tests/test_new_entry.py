@@ -207,7 +207,7 @@ def read_all(folder: Path) -> None:
         processes.command("diagnose", "--run", run, "--json", folder / f"{run.name}.json")
         if list((run / "checkpoints").glob("*")):  # it has not diverged before the first
             processes.command("sample", "--run", run, "--out", folder / f"{run.name}.png", "--n", 4)
-    assert "learning_gan.trials.trial" not in sys.modules
+    assert "learning_gan.trials.studies" not in sys.modules
 
 
 def test_a_fresh_process_reads_what_each_failure_and_change_has_left(tmp_path):

@@ -14,7 +14,7 @@ from scipy.spatial.distance import cdist
 
 from learning_gan.core.backend import keras
 from learning_gan.measure import measures
-from learning_gan.measure.ruler import RULER_IMAGES, describe
+from learning_gan.measure.measures import RULER_IMAGES, describe
 from learning_gan.measure.scoring import Reference, score
 from learning_gan.parts.data import load_mnist
 

@@ -120,7 +120,7 @@ def test_results_are_as_their_study_makes_them_with_all_seeds_of_the_book(name):
 
 
 def test_results_are_found_and_read_without_tensorflow(tmp_path):
-    code = "import sys; from learning_gan.trials import studies, trial; print(*studies.load_results('parity')['raised'])\n"
+    code = "import sys; from learning_gan.trials import studies; print(*studies.load_results('parity')['raised'])\n"
     code += "sys.exit('tensorflow' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT / "nbs" / "read", capture_output=True, text=True

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import yaml
-from chapters import NOTEBOOKS, ROOT, source
+from chapters import NOTEBOOKS, ROOT, said, source
 from execnb.nbio import read_nb
 from nbdev.processors import FilterDefaults
 
@@ -23,10 +23,7 @@ def shown(output: dict, options: dict, name: str, figures: dict[str, bytes]) -> 
         width = f' width="{width}"' if width else ""
         caption = f"\n\n*{options['fig-cap']}*" if "fig-cap" in options else ""
         return f'<img src="{(FIGURES / name).as_posix()}"{width} alt="{alt}" />{caption}'
-    if "text/markdown" in data:
-        return "".join(data["text/markdown"])
-    text = "".join(data.get("text/plain", output.get("text", "") if output.get("name") == "stdout" else ""))
-    return f"```\n{text.rstrip()}\n```" if text else ""
+    return said(output)
 
 
 def code_cell(cell: dict, number: int, figures: dict[str, bytes]) -> list[str]:

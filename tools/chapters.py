@@ -53,6 +53,15 @@ def source(cell: dict) -> str:
     return "".join(cell["source"])
 
 
+def said(output: dict) -> str:
+    "What an output says in words, as Markdown."
+    data = output.get("data", {})
+    if "text/markdown" in data:
+        return "".join(data["text/markdown"])
+    text = "".join(output.get("text", "" if "image/png" in data else data.get("text/plain", "")))
+    return f"```\n{text.rstrip()}\n```" if text.strip() else ""
+
+
 def cells(notebook: dict, kind: str) -> list[str]:
     "The texts of a notebook's cells of one kind."
     return [source(cell) for cell in notebook["cells"] if cell["cell_type"] == kind]

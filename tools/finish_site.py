@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from chapters import NOTEBOOKS, page_name, published, read, reading_order, settings, source
+from chapters import NOTEBOOKS, page_name, published, read, reading_order, said, settings, source
 from PIL import Image
 
 HANGUL = re.compile("[가-힣]")
@@ -50,25 +50,18 @@ KOREAN = {
 BAR = '<mo accent="true">‾</mo>', '<mo accent="true">¯</mo>'  # Pandoc's is as wide as two letters
 
 
-# ---------------------------------------------------------------- languages
-
-
 def both_languages(korean: str, english: str) -> str:
     "Korean and English, each in a span that the switch shows or hides."
     return f'<span lang="ko">{korean}</span><span class="lang-gap"> / </span><span lang="en">{english}</span>'
 
 
-def balanced(markup: str) -> bool:
-    "Whether every tag that is opened in `markup` is closed in it."
-    return len(re.findall(r"<[a-z]", markup)) == markup.count("</")
-
-
 def two_languages(markup: str) -> tuple[str, str] | None:
     "Korean and English of a line that holds both, as in `손실 / Loss`; None of a line that does not."
     for slash in re.finditer(r"\s+/\s+", markup):
-        korean, english = markup[: slash.start()], markup[slash.end() :]
-        if HANGUL.search(korean) and not HANGUL.search(english) and balanced(korean) and balanced(english):
-            return korean.strip(), english.strip()
+        pair = korean, english = markup[: slash.start()].strip(), markup[slash.end() :].strip()
+        closed = all(len(re.findall(r"<[a-z]", each)) == each.count("</") for each in pair)
+        if HANGUL.search(korean) and not HANGUL.search(english) and closed:
+            return pair
     return None
 
 
@@ -85,9 +78,6 @@ def mark_languages(text: str) -> str:
         text = place.sub(mark, text)
     # Code and what it printed is English for screen readers: en-GB, because the switch hides what is en.
     return re.sub(r'(<div\b(?![^>]*\blang=)[^>]*\bclass="cell\b[^>]*)>', r'\1 lang="en-GB">', text)
-
-
-# ---------------------------------------------------------------- links, formulas, names
 
 
 def local_links(text: str, page: str, ids: dict[str, set[str]]) -> str:
@@ -118,14 +108,6 @@ def function_spaces(text: str) -> str:
     before = rf"(</mi>|</mn>|</msub>|</msup>|postfix\">[^<]</mo>)<mrow>{function}"
     text = re.sub(before, rf"\1<mrow>{space}\2</mrow>", text)
     return re.sub(rf"{function}(?=<m(?!o))(?!<mi>\w+</mi></m(?:sub|sup)>)", rf"\1{space}</mrow>", text)
-
-
-def name_headings(text: str) -> str:
-    "Mark the headings that are names of the package."
-    return re.sub(r'(<h3\b[^>]*class=")(anchored"[^>]*>[A-Za-z_][\w.]*</h3>)', r"\1api-name \2", text)
-
-
-# ---------------------------------------------------------------- times
 
 
 def shown(cell: dict) -> bool:
@@ -166,9 +148,6 @@ def chapter_tools(name: str, notebook: dict) -> str:
         f"{both_languages('Colab에서 열기', 'Open in Colab')}</a>"
         f'<a class="chapter-button" href="{copy}" download>{both_languages("노트북 내려받기", "Download notebook")}</a></div>'
     )
-
-
-# ---------------------------------------------------------------- pictures
 
 
 def digest(data: bytes) -> str:
@@ -233,18 +212,6 @@ def card(text: str) -> str:
     return re.sub(rf'({kinds}" content=")[^"]*', rf"\g<1>{published()}/assets/card.png", text)
 
 
-# ---------------------------------------------------------------- copies for programs that read
-
-
-def said(output: dict) -> str:
-    "What an output says in words."
-    data = output.get("data", {})
-    if "text/markdown" in data:
-        return "".join(data["text/markdown"])
-    text = "".join(output.get("text", "" if "image/png" in data else data.get("text/plain", "")))
-    return f"```\n{text.rstrip()}\n```" if text.strip() else ""
-
-
 def markdown_copy(name: str, notebook: dict) -> str:
     "A chapter as Markdown: prose, code, what it prints, and what its figures show."
     parts = []
@@ -275,8 +242,6 @@ def markdown_copies(out: Path, notebooks: dict[str, dict]) -> None:
     (out / "llms.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
-# ---------------------------------------------------------------- titles and numbers
-
 NOT_FOUND = """<h1>없는 쪽입니다 / No such page</h1>
 <div lang="ko"><p>주소가 바뀌었거나 잘못 적혔습니다. <a href="index.html">첫 쪽</a>에 모든 장이 있습니다.</p></div>
 <div lang="en"><p>The address has changed or is mistyped. <a href="index.html">The home page</a> lists all chapters.</p></div>"""
@@ -297,9 +262,8 @@ def number_chapters(text: str, page: str, numbers: dict[str, int]) -> str:
     def numbered(match: re.Match, target: str = page) -> str:
         if "page" in match.groupdict():
             target = os.path.normpath(Path(page).parent / match["page"])
-        return match[0] + (
-            f'<span class="chapter-number">{numbers[target]}</span> ' if target in numbers else ""
-        )
+        number = f'<span class="chapter-number">{numbers[target]}</span> ' if target in numbers else ""
+        return match[0] + number
 
     link = r'<a\b[^>]*href="(?P<page>[\w./-]+\.html)"[^>]*>'
     for place in (
@@ -309,16 +273,6 @@ def number_chapters(text: str, page: str, numbers: dict[str, int]) -> str:
     ):
         text = re.sub(place, numbered, text, flags=re.S)
     return text
-
-
-def under_title(text: str, addition: str) -> str:
-    "Put `addition` at the end of the page's title block."
-    return re.sub(
-        r'<header id="title-block-header".*?</header>', lambda m: m[0] + addition, text, count=1, flags=re.S
-    )
-
-
-# ---------------------------------------------------------------- the map of chapters
 
 
 def rows(text: str) -> list[list[str]]:
@@ -371,20 +325,20 @@ def chapter_map(text: str, out: Path, notebooks: dict[str, dict]) -> str:
     return re.sub(rf'(<div class="chapters">\s*)({table})(\s*</div>)', section, text, flags=re.S)
 
 
-def describe(text: str, line: str | None) -> str:
-    "Put a chapter's line in both languages where its English one stands."
+def title_block(text: str, line: str | None, tools: str) -> str:
+    "Put a chapter's line in both languages where its English one stands, and its tools below the title."
     place = r'(<div class="description">\s*(?:<p>)?)(.*?)((?:</p>)?\s*</div>)'
     both = (line or "").replace('<br class="lang-gap">', '<span class="lang-gap"> / </span>')
-    return re.sub(place, lambda m: m[1] + both + m[3], text, count=1, flags=re.S) if line else text
-
-
-# ---------------------------------------------------------------- all of it
+    text = re.sub(place, lambda m: m[1] + (both or m[2]) + m[3], text, count=1, flags=re.S)
+    block = re.compile(r'<header id="title-block-header".*?</header>', re.S)
+    return block.sub(lambda m: m[0] + tools, text, count=1)
 
 
 def finish_page(path: Path, name: str, notebook: dict) -> str:
     "The text of a page, but for its links, its number and what stands under its title."
     text = tidy_signatures(path.read_text(encoding="utf-8"))
-    text = mark_languages(name_headings(function_spaces(text).replace(*BAR)))
+    name = r'(<h3\b[^>]*class=")(anchored"[^>]*>[A-Za-z_][\w.]*</h3>)'  # a heading that is one of the package
+    text = mark_languages(re.sub(name, r"\1api-name \2", function_spaces(text).replace(*BAR)))
     text = re.sub(r'(/nbs/)[\w./-]+\.ipynb(")', rf"\g<1>{name}\2", text)  # `View source`, with its number
     return card(pictures(FROM_ELSEWHERE.sub("", text), path, drawn_sizes(notebook)))
 
@@ -393,9 +347,7 @@ def finish(out: Path) -> None:
     "Finish every page in the folder `out`."
     order, home = reading_order(), out / "index.html"
     notebooks = {name: read(name) for name in order if (out / page_name(name)).exists()}
-    numbers = {
-        page_name(name): number for number, name in enumerate(order) if number
-    }  # the home page has none
+    numbers = {page_name(name): number for number, name in enumerate(order) if number}  # not the home page
     raw = {page_name(name): (out / page_name(name)).read_text(encoding="utf-8") for name in notebooks}
     ids = {page: set(re.findall(r'\bid="([^"]+)"', text)) for page, text in raw.items()}
     lines = {page: line for page, _, line in rows(raw.get("index.html", ""))}
@@ -406,7 +358,7 @@ def finish(out: Path) -> None:
         if page == "index.html":
             text = chapter_map(text, out, notebooks)
         else:
-            text = under_title(describe(text, lines.get(page)), chapter_tools(name, notebook))
+            text = title_block(text, lines.get(page), chapter_tools(name, notebook))
         text = number_chapters(local_links(text, page, ids), page, numbers)
         (out / page).write_text(text, encoding="utf-8")
     if home.exists():

@@ -43,7 +43,6 @@ MEMORY = Path("/dev/shm")  # where there is one, no disk is worn out
 
 
 def idx(given: bytes) -> bytes:
-    "An IDX file, plain or packed."
     return gzip.compress(given[1:], 1) if given[:1] > b"\x7f" else given[1:]
 
 
@@ -74,12 +73,11 @@ def history(given: bytes) -> bytes:
 
 def npy(given) -> bytes:
     "An array's file: any bytes, any header, or a header of our form."
-    kind, header = given.ConsumeIntInRange(0, 3), b""
+    kind = given.ConsumeIntInRange(0, 3)
     if kind == 0:
         return given.ConsumeBytes(200)
-    if kind == 1:
-        header = given.ConsumeBytes(100)
-    else:
+    header = given.ConsumeBytes(100)
+    if kind > 1:
         kinds = ["'<f4'", "'>f4'", "'|O'", "'<i8'", "[('epoch', '<i4')]", "'<U9'", "'|V7'"]
         dtype, order = given.PickValueInList(kinds), given.PickValueInList(["False", "True", "None"])
         shape = tuple(given.ConsumeIntInRange(-1, 20) for _ in range(given.ConsumeIntInRange(0, 5)))
@@ -119,9 +117,8 @@ def finite_losses(h) -> bool:
 
 
 def right_samples(s) -> bool:
-    return (
-        s.dtype == np.float32 and s.shape[1:] == (folder.N_SAMPLES, *SHAPE) and bool((np.abs(s) <= 1).all())
-    )
+    right = s.dtype == np.float32 and s.shape[1:] == (folder.N_SAMPLES, *SHAPE)
+    return right and bool((np.abs(s) <= 1).all())
 
 
 def right_weights(found) -> bool:
@@ -171,9 +168,8 @@ class Target:
 
 def run_reader(file, make, read, in_order, longest, *seeds) -> Target:
     "A target that reads a run folder."
-    return Target(
-        file, make, lambda run, path: read(run), folder.RunError, in_order, longest, written(*seeds)
-    )
+    given = file, make, lambda run, path: read(run), folder.RunError, in_order, longest
+    return Target(*given, written(*seeds))
 
 
 TARGETS = {
@@ -193,14 +189,8 @@ TARGETS = {
         *(folder.save_samples, 1, np.zeros((folder.N_SAMPLES, *SHAPE), np.float32)),
     ),
     "checkpoint": run_reader(
-        *(
-            "checkpoints/epoch_00001.npz",
-            npz,
-            lambda run: load_checkpoint(run, VARIABLES),
-            right_weights,
-            4_096,
-        ),
-        *(save_checkpoint, 1, WEIGHTS),
+        *("checkpoints/epoch_00001.npz", npz, lambda run: load_checkpoint(run, VARIABLES), right_weights),
+        *(4_096, save_checkpoint, 1, WEIGHTS),
     ),
 }
 
@@ -215,14 +205,8 @@ def main() -> None:
     folder.write_config(run, CONFIG)
     for number, seed in enumerate(target.seeds(run, run / target.file)):
         (corpus / str(number)).write_bytes(seed)
-    options = [
-        f"-runs={count}",
-        f"-max_len={target.longest}",
-        "-timeout=20",
-        "-rss_limit_mb=4096",
-        "-verbosity=0",
-    ]
-    options += ["-print_final_stats=1", f"-artifact_prefix={place}/", os.fspath(corpus)]
+    options = [f"-runs={count}", f"-max_len={target.longest}", "-timeout=20", "-rss_limit_mb=4096"]
+    options += ["-verbosity=0", "-print_final_stats=1", f"-artifact_prefix={place}/", os.fspath(corpus)]
     print(f"{name}: what crashes it is left in {place}", flush=True)
     atheris.Setup([sys.argv[0], *options], lambda given: target(run, given))
     atheris.Fuzz()

@@ -7,7 +7,6 @@
 The results are in nbs/assets and are committed; this file says how they came about.
 """
 
-import argparse
 import base64
 import json
 import shutil
@@ -33,15 +32,12 @@ FONT_RANGES = (
 
 def favicon() -> str:
     "The mark of the project as SVG: from the generator's colour to the discriminator's, with one real pixel."
-    pixels = "".join(
-        f'<rect x="{6 + 4 * x}" y="{6 + 4 * y}" width="4" height="4"/>'
-        for y, row in enumerate(G)
-        for x, pixel in enumerate(row)
-        if pixel == "1"
-    )
-    real = (
-        f'<rect x="22" y="22" width="4" height="4" fill="{COLORS["real"]}" stroke="#fff" stroke-width=".8"/>'
-    )
+    places = [
+        (6 + 4 * x, 6 + 4 * y) for y, row in enumerate(G) for x, pixel in enumerate(row) if pixel == "1"
+    ]
+    pixels = "".join(f'<rect x="{x}" y="{y}" width="4" height="4"/>' for x, y in places)
+    fill = f'fill="{COLORS["real"]}" stroke="#fff" stroke-width=".8"'
+    real = f'<rect x="22" y="22" width="4" height="4" {fill}/>'
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><defs><linearGradient id="g" x2="1" y2="1">'
         f'<stop stop-color="{COLORS["generator"]}"/><stop offset="1" stop-color="{COLORS["discriminator"]}"/>'
@@ -79,9 +75,8 @@ def card() -> None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--headless", "--no-sandbox", "--disable-gpu"]
-        )
+        flags = ["--headless", "--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
         page = browser.new_page(viewport={"width": 1200, "height": 630})
         page.set_content(card_page())
         page.screenshot(path=ASSETS / "card.png")
@@ -95,16 +90,8 @@ def font(path: Path) -> None:
 
     target = ASSETS / "math.woff2"
     features = "--layout-features=ssty,dtls,flac,kern"
-    subset.main(
-        [
-            str(path),
-            f"--unicodes={FONT_RANGES}",
-            features,
-            "--drop-tables+=FFTM",
-            f"--output-file={target}",
-            "--flavor=woff2",
-        ]
-    )
+    options = [f"--unicodes={FONT_RANGES}", features, "--drop-tables+=FFTM", "--flavor=woff2"]
+    subset.main([str(path), *options, f"--output-file={target}"])
     small = TTFont(target)
     for record in small["name"].names:
         if record.nameID in (1, 3, 4, 6, 16):
@@ -115,22 +102,14 @@ def font(path: Path) -> None:
 
 def main() -> None:
     "Make one of the three."
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("what", choices=["favicon", "card", "font"])
-    parser.add_argument(
-        "file", nargs="?", type=Path, help="for font: the OpenType file to take characters from"
-    )
-    args = parser.parse_args()
-    if args.what == "favicon":
-        (ASSETS / "favicon.svg").write_text(favicon(), encoding="utf-8")
-    elif args.what == "card":
-        card()
-    elif args.file is None:
-        parser.error("font needs the file of STIX Math")
-    else:
-        font(args.file)
+    made = {"favicon": lambda: (ASSETS / "favicon.svg").write_text(favicon(), encoding="utf-8"), "card": card}
+    match sys.argv[1:]:
+        case ["font", file]:
+            font(Path(file))
+        case [what] if what in made:
+            made[what]()
+        case _:
+            sys.exit(__doc__)
 
 
 if __name__ == "__main__":

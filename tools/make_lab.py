@@ -52,13 +52,8 @@ def write_jax() -> None:
         subprocess.run(["npm", "install", "--prefix", folder, *quiet, JAX, ESBUILD], check=True)
         modules = Path(folder, "node_modules")
         package = modules / "@jax-js" / "jax"
-        command = [
-            modules / ".bin" / "esbuild",
-            package / "dist" / "index.js",
-            "--bundle",
-            "--minify",
-            "--format=esm",
-        ]
+        command = [modules / ".bin" / "esbuild", package / "dist" / "index.js"]
+        command += ["--bundle", "--minify", "--format=esm"]
         command += [f"--external:./{path.name}" for path in (package / "dist").glob("webg*.js")]
         command += [f"--banner:js=// {JAX}, MIT, see jax-LICENSE.txt"]
         write("jax.js", subprocess.run(command, check=True, capture_output=True).stdout)

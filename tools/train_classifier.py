@@ -2,7 +2,7 @@
 
 The 10,000 training images that it never sees are for the scorecard's floor. The file is the ruler that every score is
 measured with: a new file makes new scores, which cannot be compared with old ones. So its SHA-256 is pinned in
-nbs/machine/64_ruler.ipynb, and this command only prints the new one.
+nbs/machine/65_measures.ipynb, and this command only prints the new one.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import numpy as np
 
 from learning_gan.core.backend import keras, own_settings, tf
 from learning_gan.core.files import atomic_path
-from learning_gan.measure.ruler import RULER_IMAGES, build_classifier, check_images
+from learning_gan.measure.measures import RULER_IMAGES, build_classifier, check_images
 from learning_gan.parts.data import load_mnist
 
 BATCH_SIZE = 100
@@ -34,17 +34,14 @@ def trained(data, epochs):
     held_out = dict(validation_data=scaled(data.validation), verbose=2)
     model.fit(*scaled(data.train[:RULER_IMAGES]), batch_size=BATCH_SIZE, epochs=epochs, **held_out)
     parts = {"unseen training images": data.train[RULER_IMAGES:], "test images": data.test}
-    accuracy = {
-        name: model.evaluate(*scaled(part), batch_size=1000, verbose=0)[1] for name, part in parts.items()
-    }
-    return classifier, accuracy
+    fast = dict(batch_size=1000, verbose=0)
+    return classifier, {name: model.evaluate(*scaled(part), **fast)[1] for name, part in parts.items()}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--out", type=Path, default=Path(__file__).parent.parent / "learning_gan" / "classifier.npz"
-    )
+    file = Path(__file__).parent.parent / "learning_gan" / "classifier.npz"
+    parser.add_argument("--out", type=Path, default=file)
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -58,7 +55,7 @@ def main():
     with atomic_path(args.out) as temporary:
         np.savez(temporary, **{weight.path: weight.numpy() for weight in classifier.weights})
     digest = hashlib.sha256(args.out.read_bytes()).hexdigest()
-    print(f'pin it in nbs/machine/64_ruler.ipynb: CLASSIFIER_SHA256 = "{digest}"')
+    print(f'pin it in nbs/machine/65_measures.ipynb: CLASSIFIER_SHA256 = "{digest}"')
 
 
 if __name__ == "__main__":

@@ -18,8 +18,7 @@ import numpy as np
 from chapters import ROOT, source
 from scipy import stats
 
-from learning_gan.trials.studies import interval
-from learning_gan.trials.trial import FAILED, differences, holm, judge
+from learning_gan.trials.studies import FAILED, differences, holm, interval, judge
 
 NUMBER = r"([-−+]?\d[\d,]*(?:\.\d+)?)"
 HOLE = re.compile(r"\{[^{}]*\}")

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..core.backend import keras
-from .records import OTHER, Record
-from .rules import EARLY, FEW, RULES, cross_entropy, is_early
+from .records import EARLY, FEW, OTHER, RULES, Record, cross_entropy, is_early
 from ..parts.inputs import PROGRESS, latents
 from ..parts.minibatches import labels_in_turn, with_labels
 from ..run.signs import signs_of_images
@@ -57,14 +56,9 @@ def cannot_tell(record: Record) -> list[str]:
 
 def as_json(record: Record) -> dict:
     "A diagnosis for another program, in JSON values."
-    about = {
-        "loss": record.loss,
-        "guessed": record.guessed,
-        "epochs": record.epochs,
-        "updates": record.updates,
-    }
+    about = {name: getattr(record, name) for name in ("loss", "guessed", "epochs", "updates")}
     findings = [finding.as_json() for finding in diagnose(record)]
-    return {"findings": findings, "cannot_tell": cannot_tell(record), **about}
+    return {"findings": findings, "cannot_tell": cannot_tell(record)} | about
 
 
 def _about_loss(record):
@@ -72,9 +66,8 @@ def _about_loss(record):
     if not record.guessed:
         return f"loss: {record.loss}"
     if cross_entropy(record.loss):
-        return (
-            "loss: taken for cross entropies, each a mean over images; if it is another one, say --loss NAME"
-        )
+        taken = "taken for cross entropies, each a mean over images"
+        return f"loss: {taken}; if it is another one, say --loss NAME"
     return f"loss: no cross entropy ({record.guessed}), so nothing is read from its values; say --loss NAME"
 
 
@@ -95,12 +88,9 @@ def report(record: Record) -> str:
 # %% ../../nbs/measure/21_diagnosis.ipynb #9db1e17c
 #| code-fold: true
 class Diagnose(keras.callbacks.Callback):
-    "Looks at a model after each epoch, and says so once when something new is wrong."
+    "Looks at a model and `n` samples after each epoch, and says so once when something new is wrong."
 
-    def __init__(
-        self,
-        n: int = 16,  # samples of an epoch
-    ):
+    def __init__(self, n: int = 16):
         super().__init__()
         self.n, self.epochs, self.before, self.findings = n, [], None, []
 

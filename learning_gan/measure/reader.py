@@ -9,8 +9,7 @@ __all__ = ['READER_SHA256', 'PARTS', 'READER', 'MET', 'KEPT', 'build_reader', 'p
 import numpy as np
 
 from ..core.backend import keras
-from .measures import frechet_distance, memorisation, nearest_training_images
-from .ruler import Ruler
+from .measures import Ruler, frechet_distance, memorisation, nearest_training_images
 from ..parts.data import Dataset
 from ..parts.syllables import FONTS, KINDS, letters_of, split
 from ..run.hangul import draw_codes, styles_of

@@ -17,20 +17,8 @@ import numpy as np
 
 from ..core.backend import keras
 from ..core.files import atomic_path
-from learning_gan.measure.measures import (
-    MEMORISED,
-    classifier_score,
-    digits_covered,
-    frechet_distance,
-    histogram,
-    histogram_kl,
-    kid,
-    memorisation,
-    nearest_training_images,
-    neighbour_radii,
-    neighbour_scores,
-)
-from .ruler import check_images, ruler_of
+from . import measures
+from .measures import MEMORISED, check_images, ruler_of
 from ..parts.data import Dataset, load_mnist
 from ..parts.recipes import SCORES
 from ..run.folder import read_config
@@ -39,29 +27,24 @@ from ..run.sampling import load_generator, sample
 # %% ../../nbs/measure/20_scoring.ipynb #314173b7
 #| code-fold: true
 class Reference:
-    "What images are judged against: `n` test images, the floor `real` and the other end `noise` (see `measure`)."
+    "What images are judged against: `n` test images, the floor `real` and the other end `noise`. Raises `ValueError`."
 
-    def __init__(
-        self,
-        data: Dataset,  # from `load_mnist`
-        n: int = 10_000,  # images on each side, 20 or more
-        seed: int = 0,  # of the shuffles and the noise
-    ):  # raises `ValueError` for data without a ruler, and for an n that does not suit them
+    def __init__(self, data: Dataset, n: int = 10_000, seed: int = 0):
         self.ruler, most = ruler_of(data.name), min(len(data.test), len(data.train))
         if not 20 <= n <= most:
             raise ValueError(f"n is {n}, but the scorecard needs 20 to {most:,} images of '{data.name}'")
         self.data, self.n, self.seed = data, n, seed
         self.features, seen = self.ruler.describe(self._shuffled(data.test.images, 0))
-        self.radii, self.kinds = neighbour_radii(self.features[: self.ruler.pairs]), seen.shape[1]
-        self.shares = histogram(self.ruler.kinds_of(data.test.labels), self.kinds)
+        self.radii, self.kinds = measures.neighbour_radii(self.features[: self.ruler.pairs]), seen.shape[1]
+        self.shares = measures.histogram(self.ruler.kinds_of(data.test.labels), self.kinds)
 
     @cached_property
-    def held_out_distances(self) -> np.ndarray:  # [n], each image's distance to the nearest training image
+    def held_out_distances(self) -> np.ndarray:
         "How near the test images come to the training images."
         return self._distances(self._shuffled(self.data.test.images, 0))
 
     @cached_property
-    def real(self) -> dict:  # every measure by name
+    def real(self) -> dict:
         "The floor: training images that the classifier has not seen; for memorisation, validation images."
         images = self.data.train.images
         unseen = images[self.ruler.learnt :] if len(images) >= self.ruler.learnt + self.n else images
@@ -69,20 +52,16 @@ class Reference:
         return self._compare(self._shuffled(unseen, 2)) | self._memorisation(held_out)
 
     @cached_property
-    def noise(self) -> dict:  # every measure by name
+    def noise(self) -> dict:
         "The other end: pixels drawn from U(-1, 1)."
         shape = (self.n, *self.ruler.image_shape)
         return self.measure(self._rng(3).uniform(-1, 1, shape).astype(np.float32))
 
-    def measure(
-        self,
-        images: np.ndarray,  # `n` of them in any order: [n, h, w, c] or flat, uint8 or floats in [-1, 1]
-    ) -> dict:  # every measure by name; raises `ValueError`
-        "All measures of `images` against the test images."
+    def measure(self, images: np.ndarray) -> dict:
+        "All measures of `n` images in any order, [n, h, w, c] or flat, bytes or in [-1, 1]. Raises `ValueError`."
         if len(images) != self.n:
-            raise ValueError(
-                f"there are {len(images)} images, but the reference is for {self.n}: give as many"
-            )
+            there_are = f"there are {len(images)} images"
+            raise ValueError(f"{there_are}, but the reference is for {self.n}: give as many")
         images = self._shuffled(self.ruler.check(images), 4)
         return self._compare(images) | self._memorisation(images)
 
@@ -95,24 +74,24 @@ class Reference:
 
     def _distances(self, images):
         few, known = images[: self.ruler.pairs], self.data.train.images
-        return nearest_training_images(few, known, self.ruler.check)[0]
+        return measures.nearest_training_images(few, known, self.ruler.check)[0]
 
     def _memorisation(self, images):
-        return {"memorisation": memorisation(self._distances(images), self.held_out_distances)}
+        return {"memorisation": measures.memorisation(self._distances(images), self.held_out_distances)}
 
     def _compare(self, images):
         (features, probabilities), pairs = self.ruler.describe(images), self.ruler.pairs
-        value, interval = kid(self.features, features)
-        shares = histogram(probabilities.argmax(axis=1), self.kinds)
+        value, interval = measures.kid(self.features, features)
+        shares = measures.histogram(probabilities.argmax(axis=1), self.kinds)
         return {
-            "frechet": frechet_distance(self.features, features),
+            "frechet": measures.frechet_distance(self.features, features),
             "kid": value,
             "kid_ci95": list(interval),
-            **neighbour_scores(self.features[:pairs], features[:pairs], real_radii=self.radii),
-            "classifier_score": classifier_score(probabilities),
+            **measures.neighbour_scores(self.features[:pairs], features[:pairs], real_radii=self.radii),
+            "classifier_score": measures.classifier_score(probabilities),
             "histogram": shares.tolist(),
-            "histogram_kl": histogram_kl(shares, self.shares),
-            "digits_covered": digits_covered(shares, self.shares),
+            "histogram_kl": measures.histogram_kl(shares, self.shares),
+            "digits_covered": measures.digits_covered(shares, self.shares),
         } | self.ruler.census(probabilities, self.shares)
 
 # %% ../../nbs/measure/20_scoring.ipynb #60a2a41f
@@ -149,12 +128,8 @@ COLUMNS = ("generated", "real", "noise")
 
 # %% ../../nbs/measure/20_scoring.ipynb #119f7c71
 #| code-fold: true
-def score(
-    images: np.ndarray,  # generated images in any order, as for `Reference.measure`, at least 20
-    reference: Reference | None = None,  # made from `load_mnist()` where missing
-    seed: int = 0,  # for the reference that is made here
-) -> dict:  # n, seed, classifier_sha256, and the measures of the images `generated`, `real` and `noise`
-    "How good generated images are, each measure beside its floor and its other end. Raises `ValueError` for bad images."
+def score(images: np.ndarray, reference: Reference | None = None, seed: int = 0) -> dict:
+    "How good generated images are, each measure beside those of real ones, MNIST's if not given, and of noise."
     images = (reference.ruler.check if reference else check_images)(images, least=20)
     reference = reference or Reference(load_mnist(), len(images), seed)
     generated = reference.measure(images)  # which may refuse them
@@ -192,42 +167,29 @@ def score_samples(generator, data: Dataset, n: int, seed: int) -> dict:
 
 
 def score_run(
-    run: str | Path,  # a run folder, finished or not
-    n: int | None = None,  # images, 20 or more; None: as many as are usual, 10,000 digits or 26,000 stacks
-    seed: int = 0,  # of the latents, the shuffles and the noise
-    data_dir: str | Path | None = None,  # folder of the four IDX files, as for `load_mnist`
-    average: bool = False,  # score the average of the generator's weights
-) -> dict:  # as from `score`; raises `ValueError`, `RunError` or `DataError`
-    "Score the generator in a run folder."
+    run: str | Path, n: int | None = None, seed: int = 0, data_dir=None, average: bool = False
+) -> dict:
+    "Score the generator of a run folder, or its average. Raises `ValueError`, `RunError` or `DataError`."
     trained_on = read_config(run)["data"]
     usual = ruler_of(trained_on["name"]).images
     generator, data = load_generator(run, average), load_mnist(trained_on["name"], data_dir)
     if data.sha256 != trained_on["sha256"]:
-        raise ValueError(
-            f"{run} was trained on other data than this {data.name}: score it with the data it knows"
-        )
+        other = f"{run} was trained on other data than this {data.name}"
+        raise ValueError(f"{other}: score it with the data it knows")
     return SCORES.find(data.name)(generator, data, min(usual if n is None else n, len(data.test)), seed)
 
 
-def save_score(
-    score: dict,  # from `score`
-    path: str | Path,  # JSON file, written whole or not at all
-) -> None:  # raises `OSError`
-    "Write a score as JSON."
+def save_score(score: dict | list, path: str | Path) -> None:
+    "Write a score, or some, as JSON, whole or not at all. Raises `OSError`."
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(score, indent=2) + "\n", encoding="utf-8")
 
 # %% ../../nbs/measure/20_scoring.ipynb #159010fa
 #| code-fold: true
 class ScoreEpochs(keras.callbacks.Callback):
-    "Measures the generator's images every few epochs; the values are in `scores`, a dictionary an epoch."
+    "Measures the generator's images every few epochs, into `scores`, a dictionary an epoch, and a JSON file at `path`."
 
-    def __init__(
-        self,
-        reference: Reference,
-        every: int = 10,  # epochs between two scores, 1 or more
-        path: str | Path | None = None,  # JSON file to keep the scores in
-    ):  # raises `ValueError`
+    def __init__(self, reference: Reference, every: int = 10, path: str | Path | None = None):
         super().__init__()
         if every < 1:
             raise ValueError(f"every is {every}: score every 1 or more epochs")
@@ -245,5 +207,4 @@ class ScoreEpochs(keras.callbacks.Callback):
         images = sample(self.model.generator, self.reference.n, self.reference.seed)
         self.scores.append({"epoch": epoch, **self.reference.measure(images)})
         if self.path:
-            with atomic_path(self.path) as temporary:
-                temporary.write_text(json.dumps(self.scores, indent=1) + "\n")
+            save_score(self.scores, self.path)
