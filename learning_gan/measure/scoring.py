@@ -114,8 +114,8 @@ CENSUS = {  # what only some data have, as in `MEASURES`
     "kl_marginals": ("  of single digits", 4, "lower"),
     "kl_dependence": ("  of their mixture", 4, "lower"),
     "confidence": ("confidence", 3, "higher"),
-    "joint_seen": ("letters right, seen", 3, "higher"),
-    "joint_unseen": ("and unseen", 3, "higher"),
+    "joint_seen": ("letters, seen", 3, "higher"),
+    "joint_unseen": ("letters, unseen", 3, "higher"),
     "initial_unseen": ("  initial", 3, "higher"),
     "vowel_unseen": ("  vowel", 3, "higher"),
     "final_unseen": ("  final", 3, "higher"),
@@ -153,7 +153,7 @@ def score_table(score: dict) -> str:
     for digit, shares in enumerate(zip(*[column.get("histogram", []) for column in columns], strict=True)):
         rows.append((f"  share of {digit}", [f"{share:.1%}" for share in shares], ""))
     lines = [
-        f"{name:20}{''.join(f'{cell:>18}' for cell in cells)}   {better}".rstrip()
+        f"{name:18}{''.join(f'{cell:>18}' for cell in cells)}   {better}".rstrip()
         for name, cells, better in rows
     ]
     table = "\n".join([f"{score['n']:,} images, seed {score['seed']}", *lines])
