@@ -11,9 +11,9 @@ from learning_gan.parts.data import to_unit_range
 from learning_gan.parts.images import as_dataset
 from learning_gan.parts.networks import build_networks
 from learning_gan.parts.optimizers import model_optimizers
-from learning_gan.parts.recipes import HyperParameters, recipe
+from learning_gan.parts.recipes import ARCHITECTURES, HyperParameters, recipe
 from learning_gan.run.sampling import sample
-from learning_gan.run.training import GAN, build_gan
+from learning_gan.run.training import GAN, build_gan, train
 
 HP = HyperParameters(g_hidden_size=16, d_hidden_size=16, z_size=10)
 QUIET = dict(batch_size=100, verbose=0)
@@ -201,11 +201,15 @@ def test_what_is_no_array_of_images_is_told_in_one_line(images):
             as_dataset(wrong)
 
 
-def test_a_data_set_and_flat_images_are_taken(digits):
+def test_a_data_set_and_flat_images_are_taken_but_a_run_folder_holds_images(digits, tmp_path, monkeypatch):
     flat = [keras.Sequential([keras.layers.Dense(n, how)]) for n, how in ((784, "tanh"), (1, None))]
     gan, seen = new_gan(networks=flat), Diagnose()
     gan.fit(digits, batch_size=1_000, callbacks=seen, verbose=0)
     assert int(gan.updates) == len(digits.train) // 1_000 and len(seen.epochs) == 1
+    monkeypatch.setitem(ARCHITECTURES, "flat", lambda *_: flat)
+    with pytest.raises(ValueError, match=r"images \(784,\): end it with Reshape\(\(28, 28, 1\)\)"):
+        train(recipe(architecture="flat"), digits, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_labels_are_wanted_where_the_networks_are_told_and_looked_at_to_the_last():

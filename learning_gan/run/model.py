@@ -106,7 +106,7 @@ class GenerativeModel(keras.Model):
         self.z_shape = (input_shapes(generator) or [as_shape(z_shape or 100)])[0]
         self.kinds, self.classes = kinds_of(generator), classes_of(generator)
         z = with_labels(tf.zeros((1, *self.z_shape)), [0], self.kinds)
-        self.image_shape = tuple(generator(z).shape[1:])  # built here, its names are its own
+        self.drawn_shape = self.image_shape = tuple(generator(z).shape[1:])  # its names are its own now
         for part, network in (others or {}).items():
             setattr(self, part, network)
             if not network.built:  # likewise

@@ -189,6 +189,8 @@ def open_session(model, hp, data, out, seed: int, overwrite: bool, team: Team):
     """Open a run folder and bring a model to its last finished epoch: yields a function of (callbacks, verbose,
     block_size) that trains. Writes the results; raises `ValueError`, `RunError`, `ClusterError` or `OSError`."""
     team.check_shares(hp.batch_size)
+    if model.drawn_shape != (wanted := tuple(data.image_shape)):
+        raise ValueError(f"the generator makes images {model.drawn_shape}: end it with Reshape({wanted})")
     images, labels = model.take(data)
     minibatches = Minibatches(images, hp, seed, labels, model.z_shape)
     z = latents(seed, 0, N_SAMPLES, model.z_shape, PROGRESS)
