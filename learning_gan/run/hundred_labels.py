@@ -254,14 +254,14 @@ class LabelsGAN(SortingGAN):
     def __init__(self, generator, discriminator, labels: int = 100, epochs: int = 0, **kwargs):
         super().__init__(generator, discriminator, **kwargs)
         self.labels, self.epochs = labels, epochs
-        self.kinds = discriminator.outputs[1].shape[-1]
+        self.sorted_kinds = discriminator.outputs[1].shape[-1]
 
     def take(self, data):
         "Images without labels; a few labels are kept, and a model that has never moved is standardised."
-        images, labelled = hide_labels(data, self.labels, self.seed, self.kinds)
+        images, labelled = hide_labels(data, self.labels, self.seed, self.sorted_kinds)
         if not len(data.test) or data.test.labels is None:
             raise ValueError("the data has no labelled test images to count errors on: take mnist")
-        check_labels(data.test.labels, len(data.test), self.kinds)
+        check_labels(data.test.labels, len(data.test), self.sorted_kinds)
         self.show(labelled)
         if not int(self.updates):
             standardise(self.discriminator, self.real_batch(images[:500]))
