@@ -99,7 +99,7 @@ def read_all(folder, run) -> None:
         model = keras.saving.load_model(folder / f"{name}.keras")
         np.testing.assert_array_equal(model.classifier()(images), said)
         np.testing.assert_array_equal(model(z), drawn)
-        assert (model.labels, model.epochs, model.kinds, model.seed) == (20, 3, 10, 1)
+        assert (model.labels, model.epochs, model.sorted_kinds, model.seed) == (20, 3, 10, 1)
         scale = model.discriminator.get_layer("logits").scale.numpy()
         some, _ = model.take(load_mnist("embedded"))
         assert np.array_equal(model.discriminator.get_layer("logits").scale, scale)  # learnt: left as it is
