@@ -7,32 +7,13 @@ for a failure with one more thing changed; each run leaves its record and, unles
 import shutil
 from dataclasses import replace
 
-import tensorflow as tf
-
 from learning_gan.measure.records import read_run
-from learning_gan.parts.losses import Loss
-from learning_gan.parts.recipes import LOSSES
 from learning_gan.run.sampling import sample
 from learning_gan.trials.changes import FAILURES, HEALTHY, as_json, load_best, score_of, train_change
 from learning_gan.trials.studies import Study
 from studies import ABOUT, SEED, mnist, reference, without
 
 FEW, MORE = range(15, 18), range(15, 20)  # museum.json has 0 to 14
-
-
-def penalised(critic, real_images, fake_images, recipe):
-    "The critic's loss of a Wasserstein GAN with a gradient penalty (Gulrajani et al. 2017)."
-    share = tf.random.uniform((tf.shape(real_images)[0], 1, 1, 1))
-    between = share * real_images + (1 - share) * tf.stop_gradient(fake_images)
-    with tf.GradientTape() as tape:
-        tape.watch(between)
-        said = critic(between)
-    slopes = tf.reshape(tape.gradient(said, between), (tf.shape(between)[0], -1))
-    told_apart = tf.reduce_mean(critic(real_images)) - tf.reduce_mean(critic(fake_images))
-    return recipe.gamma * tf.reduce_mean((tf.norm(slopes + 1e-12, axis=1) - 1) ** 2) - told_apart
-
-
-LOSSES["wasserstein"] = Loss(penalised, lambda critic, real, fake, recipe: -tf.reduce_mean(critic(fake)))
 
 
 def with_(failure, images=None, **changes):
@@ -42,7 +23,7 @@ def with_(failure, images=None, **changes):
 
 STEADY = HEALTHY["steady"]
 OTHER = {loss: {"loss": loss} for loss in ("saturating", "least_squares", "hinge")}
-OTHER["wasserstein"] = {"loss": "wasserstein", "gamma": 10.0, "beta_1": 0.0}
+OTHER["wgan_gp"] = {"loss": "wgan_gp", "gamma": 10.0, "beta_1": 0.0}
 CHANGES = {f"failure/{name}": change for name, change in FAILURES.items()}
 CHANGES["healthy/steady"] = STEADY
 CHANGES |= {f"loss/{loss}": replace(STEADY, changes=STEADY.changes | told) for loss, told in OTHER.items()}

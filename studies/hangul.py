@@ -36,7 +36,7 @@ ARMS = {
     "font": {"model": "hangul_fonts", "architecture": "hangul_fonts", "classes": 16},
 }
 CELLS = {"z": range(5), "l1": range(5), "font": range(5)}
-EPOCHS, N = 6, 1_960  # the recipe has 14
+EPOCHS, N = 14, 1_960
 SHOWN = {"z": "z-0", "l1": "l1-0", "font": "font-0"}  # runs that are drawn
 ROWS = 14  # syllables in a picture, and as many styles
 

@@ -153,11 +153,13 @@ def train_all(folder: Path) -> None:
     from learning_gan.run.training import train
 
     small = dict(epochs=1, batch_size=220, g_hidden_size=2, d_hidden_size=2, labels=20)
+    own = recipes.MADE_FOR | {"stacked": "stacked_embedded"}
     for name in recipes.RECIPES:
-        train(recipes.recipe(name, **small), load_mnist("embedded"), folder / name)
+        train(recipes.recipe(name, **small), load_mnist(own.get(name, "embedded")), folder / name)
 
 
 ALONE = """
+import math
 import sys
 from pathlib import Path
 import keras
@@ -169,8 +171,11 @@ for run in map(Path, sys.argv[1:]):
         assert all(found[name].size for name in found.files) if path.suffix == ".npz" else found.size, path
     made, file = {}, np.load(run / "samples.npz")
     for path in run.glob("*.keras"):
-        network, told = keras.saving.load_model(path), np.eye(10)[np.arange(16) % 10]
-        made[path.stem] = network.predict([file["z"], told] if len(network.inputs) > 1 else file["z"], verbose=0)
+        network = keras.saving.load_model(path)
+        kinds = [each.shape[1] for each in network.inputs[1:]]
+        parts = [np.arange(16) // (math.lcm(*kinds[:-1]) if i == len(kinds) - 1 else 1) for i in range(len(kinds))]
+        told = [np.eye(kind)[part % kind] for kind, part in zip(kinds, parts)]
+        made[path.stem] = network.predict([file["z"], *told] if told else file["z"], verbose=0)
     np.testing.assert_allclose(made["generator"], file["samples"][-1], atol=1e-5)
     print(run.name, *sorted(made))
 assert "learning_gan" not in sys.modules

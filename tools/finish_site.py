@@ -292,7 +292,7 @@ def thumbnail(notebook: dict, out: Path, page: str) -> str:
         with Image.open(io.BytesIO(drawn[0][2])) as image:
             image = image.convert("RGBA")
             image.thumbnail(THUMBNAIL)
-            image.save(path, optimize=True)
+            image.quantize(128).save(path, optimize=True)
         width, height = image.size
         return f'<img src="thumbnails/{path.name}" alt="" width="{width}" height="{height}" loading="lazy">'
     code = "\n\n".join(source(cell) for cell in notebook["cells"] if cell["cell_type"] == "code")
@@ -337,8 +337,10 @@ def title_block(text: str, line: str | None, tools: str) -> str:
 def finish_page(path: Path, name: str, notebook: dict) -> str:
     "The text of a page, but for its links, its number and what stands under its title."
     text = tidy_signatures(path.read_text(encoding="utf-8"))
-    name = r'(<h3\b[^>]*class=")(anchored"[^>]*>[A-Za-z_][\w.]*</h3>)'  # a heading that is one of the package
-    text = mark_languages(re.sub(name, r"\1api-name \2", function_spaces(text).replace(*BAR)))
+    api = (
+        r'(<h3\b[^>]*class=")(anchored"[^>]*>[A-Za-z_][\w.]*</h3>)'  # a heading that is a name of the package
+    )
+    text = mark_languages(re.sub(api, r"\1api-name \2", function_spaces(text).replace(*BAR)))
     text = re.sub(r'(/nbs/)[\w./-]+\.ipynb(")', rf"\g<1>{name}\2", text)  # `View source`, with its number
     return card(pictures(FROM_ELSEWHERE.sub("", text), path, drawn_sizes(notebook)))
 

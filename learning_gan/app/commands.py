@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .console import Interrupts, plain_errors, prepare_streams
 from ..core.files import atomic_path, write_json
-from ..parts.recipes import RECIPES, SOURCES, HyperParameters, recipe
+from ..parts.recipes import MADE_FOR, RECIPES, SOURCES, HyperParameters, recipe
 
 # %% ../../nbs/machine/52_commands.ipynb #b5c116c3
 def home_path(text: str) -> str:
@@ -78,7 +78,9 @@ def train_command(argv: list[str] | None = None) -> None:
     parser, flag = _parser("train", train_command.__doc__)
     flag("--out", type=home_path, required=True, help="run folder; a run there is resumed, or extended")
     flag("--recipe", default="post", help=f"{' or '.join(RECIPES)}; the flags below change it (post)")
-    flag("--data", default="auto", help=f"auto (mnist, else embedded), {', '.join(SOURCES)} (auto)")
+    flag(
+        "--data", help=f"auto (mnist, else embedded), {', '.join(SOURCES)} (auto, or what the recipe is for)"
+    )
     flag("--data_dir", type=home_path, help="folder of the data's files")
     flag("--seed", type=int, default=0, help="of weights, order and latents (0)")
     flag("--overwrite", action="store_true", help="delete another run in the folder first")
@@ -97,8 +99,8 @@ def train_command(argv: list[str] | None = None) -> None:
 
         team = Team(choose_strategy(args.devices))
         interrupts.check()
-        data, told = load_mnist(args.data, args.data_dir), [interrupts.callback()]
-        train(hp, data, args.out, args.seed, args.overwrite, told, strategy=team.strategy)
+        data = load_mnist(args.data or MADE_FOR.get(args.recipe, "auto"), args.data_dir)
+        train(hp, data, args.out, args.seed, args.overwrite, interrupts.callback(), strategy=team.strategy)
         interrupts.check()
         if not team.chief:
             return print(f"done: the chief keeps the run in {args.out}")

@@ -88,18 +88,18 @@ def _between(real_images, fake_images):
     return [between, *labels] if labels else between
 
 
-def _mean(logits):
+def _mean_logit(logits):
     return tf.reduce_mean(_exact(logits))
 
 # %% ../../nbs/go_on/33_after_2017.ipynb #ea5e7413
 def _wasserstein(critic, real_images, fake_images, recipe):
     _, squares = slopes(critic, _between(real_images, fake_images))
     off = tf.sqrt(squares + 1e-12) - 1  # the root of 0 has no gradient
-    gap = _mean(critic(fake_images)) - _mean(critic(real_images))
+    gap = _mean_logit(critic(fake_images)) - _mean_logit(critic(real_images))
     return gap + recipe.gamma * tf.reduce_mean(off**2)
 
 
-WGAN_GP = Loss(_wasserstein, lambda critic, real, fake, recipe: -_mean(critic(fake)), one_by_one=True)
+WGAN_GP = Loss(_wasserstein, lambda critic, real, fake, recipe: -_mean_logit(critic(fake)), one_by_one=True)
 
 # %% ../../nbs/go_on/33_after_2017.ipynb #2d86ca77
 #| code-fold: true
@@ -113,6 +113,6 @@ LEAST_SQUARES = Loss.of_logits(
     lambda smooth: (1 / 4, 1 / 8),
 )
 HINGE = Loss.of_logits(
-    lambda real, fake, smooth: _mean(tf.nn.relu(1 - real)) + _mean(tf.nn.relu(1 + fake)),
-    lambda fake: -_mean(fake),
+    lambda real, fake, smooth: _mean_logit(tf.nn.relu(1 - real)) + _mean_logit(tf.nn.relu(1 + fake)),
+    lambda fake: -_mean_logit(fake),
 )
