@@ -114,12 +114,18 @@ def test_a_page_of_each_kind_is_accessible_in_both_schemes(browser, site, addres
 
 
 def test_the_look_on_a_phone_and_in_the_dark_and_its_menu(browser, address):
-    "Links in tables break between words, comments are paler than code, a table that goes on has a shadow at its edge."
+    "Links in tables break between words, comments are paler than code, what goes on has a shadow at its edge."
     style = "([selector, name]) => { const e = document.querySelector(selector); return e && getComputedStyle(e)[name] }"
     with tab(browser, address, "read/tips.html", color_scheme="dark", viewport=PHONE) as opened:
         assert opened.evaluate(style, ["main table", "backgroundImage"]).count("linear-gradient") == 4
         assert opened.evaluate(style, ["main tbody td", "backgroundColor"]) == "rgba(0, 0, 0, 0)"
         assert opened.evaluate(style, ["main table a", "wordBreak"]) != "break-all"
+        opened.goto(address + "measure/diagnosis.html")
+        assert opened.locator("img[data-wide]").first.bounding_box()["width"] > 500  # one can read its words
+        assert (
+            opened.evaluate(style, [":has(> img[data-wide])", "backgroundImage"]).count("linear-gradient")
+            == 4
+        )
         opened.goto(address + LOSSES)
         parts = [f"pre.sourceCode {part}" for part in ("span.co", "code")]
         assert len({opened.evaluate(style, [part, "color"]) for part in parts}) == 2

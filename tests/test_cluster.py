@@ -70,7 +70,7 @@ def test_machines_train_as_one_does_into_one_folder_which_any_number_can_go_on_w
     tmp_path, machines, recipe, count
 ):
     "Losses agree within rounding, and have moved; batch normalisation measures the whole minibatch."
-    run, alone, words = tmp_path / "run", tmp_path / "alone", ["--recipe", recipe]
+    run, alone, words = tmp_path / "run", tmp_path / "alone", ["--recipe", recipe, "--decay", 0]
     chief, *others = machines(run, *[words] * count)
     assert [machine.wait() for machine in (chief, *others)] == [0] * count, chief.err.read_text()
     processes.succeed("train", "--out", alone, *SMALL, *words)

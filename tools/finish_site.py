@@ -22,6 +22,7 @@ from PIL import Image
 HANGUL = re.compile("[가-힣]")
 WORDS_A_MINUTE = 230  # silent reading of non-fiction: 238 in English, 226 in Korean (Brysbaert 2019, table 3)
 THUMBNAIL = (480, 300)  # at most, in pixels
+WIDE = 640  # CSS pixels of a figure whose text is too small to read at the width of a phone
 LIST = "machine/"  # the chapters that the home page lists; the others have cards
 FROM_ELSEWHERE = re.compile(
     r'<(?:link|script)\b[^>]*(?:href|src)="https://[^"]*"[^>]*>(?:</script>)?'
@@ -199,6 +200,7 @@ def pictures(text: str, page: Path, sizes: dict[str, tuple[int, int]]) -> str:
         more = "" if "alt=" in tag else ' alt=""'
         more += size_attributes(tag.replace(place, ""), data, sizes.get(digest(data)))
         more += "" if "loading=" in tag else ' loading="lazy"'
+        more += " data-wide" if sizes.get(digest(data), (0, 0))[0] > WIDE else ""
         return tag.replace(f'src="{place}"', f'src="{path}"{more}')
 
     place = r"data:image/\w+;base64,[^\"]+|[\w.-]+_files/[^\"]+"
