@@ -68,7 +68,7 @@ class Page:
         names = names | {"printed": self.printed}
         try:
             value = eval(f"({expression})", names)
-        except LookupError as error:
+        except (LookupError, NameError) as error:  # nothing printed so, or no such result
             return [str(error)]
         tree = ast.parse(f"({expression})", mode="eval").body
         parts = [tree.left, *tree.comparators] if isinstance(tree, ast.Compare) else [tree]

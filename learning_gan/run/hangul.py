@@ -9,17 +9,17 @@ __all__ = ['R1_EIGHTH', 'MOST_STYLES', 'strokes', 'told_letters', 'told_fonts', 
 # %% ../../nbs/go_on/35_hangul.ipynb #46c2b7cc
 #| code-fold: true
 import math
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 
 from ..core.backend import keras, own_settings, tf
 from ..parts.adam import rate_of
-from ..parts.after_2017 import ahead, slopes
+from ..parts.after_2017 import R1_RELATIVISTIC, ahead, slopes
 from ..parts.dcgan import conv_generator
 from ..parts.generator import dense, split_seed
 from ..parts.inputs import SAMPLE, latents
-from ..parts.losses import Loss
 from ..parts.minibatches import input_shapes, kinds_of, with_labels
 from ..parts.networks import build_networks
 from ..parts.optimizers import model_optimizers
@@ -110,12 +110,7 @@ def _ahead_of_fakes(critic, real_images, fake_images, recipe):
     return ahead(critic(real_images), critic(fake_images)) + recipe.gamma / 2 * tf.reduce_mean(squares)
 
 
-R1_EIGHTH = Loss(
-    _ahead_of_fakes,
-    lambda critic, real, fake, recipe: ahead(critic(fake), critic(real)),
-    lambda recipe: (math.log(2), math.log(2)),
-    one_by_one=True,
-)
+R1_EIGHTH = replace(R1_RELATIVISTIC, discriminator=_ahead_of_fakes)
 
 # %% ../../nbs/go_on/35_hangul.ipynb #8fc03ee5
 @keras.saving.register_keras_serializable(package="learning_gan")
@@ -162,7 +157,7 @@ MOST_STYLES = 1_000
 
 
 def styles_of(generator: keras.Model) -> int:  # raises `ValueError` for one that is not told letters
-    "In how many styles a generator of syllables draws: the fonts that it is told, or as many z as `LOT`."
+    "In how many styles a generator of syllables draws: the fonts that it is told, or `MOST_STYLES` z."
     kinds = kinds_of(generator)
     if kinds[-3:] != KINDS:
         raise ValueError("this generator is not told letters: train one with --recipe hangul --data hangul")
