@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -86,6 +86,12 @@ class Team:
         if float(self.strategy.experimental_local_results(mean)[0]) != float(number):
             advice = "give all the same command, and a run folder that all of them can see"
             raise ClusterError(f"the machines disagree: {advice}")
+
+    def part(self) -> None:
+        "Wait until all machines have done their work; raises `ClusterError`."
+        self.agree()
+        with suppress(*LOST):  # all have: nobody goes while another still waits for the answer, which may miss it
+            self.agree()
 
     @contextmanager
     def opened(self, opening, out: str | os.PathLike):

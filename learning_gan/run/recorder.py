@@ -209,4 +209,4 @@ def open_session(model, hp, data, out, seed: int, overwrite: bool, team: Team):
         finally:
             if team.chief:
                 write_results(run, model, z, data)
-        team.agree()
+        team.part()
