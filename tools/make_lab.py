@@ -1,4 +1,4 @@
-"""Write what the lab's page loads: jax-js in one file, 2,000 digits, and trained generators in few bytes.
+"""Write what the lab's page loads: WebAssembly, 2,000 digits, and trained generators in few bytes.
 
 The generators are those of the recipe `steady`, with the average of their weights after some epochs, and the one of
 the recipe `digits` that executing chapter 31 leaves in nbs/runs/digits. Weights are stored as whole numbers of steps,
@@ -27,9 +27,10 @@ from learning_gan.run.training import build_gan, train
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "nbs" / "assets" / "lab"
 CONDITIONAL = ROOT / "nbs" / "runs" / "digits"
-JAX, ESBUILD = "@jax-js/jax@0.1.25", "esbuild@0.28.2"
+ASSEMBLYSCRIPT = "assemblyscript@0.28.20"
 EPOCHS = (0, 1, 2, 3, 5, 8, 12, 20)
 DIGITS = 2_000
+PAGES = 128  # of 64 KiB: the memory of an update
 LARGEST = 31  # steps from 0 to the largest weight: five bits and a sign, of which gzip leaves about four
 
 
@@ -45,19 +46,17 @@ def packed(data: bytes) -> bytes:
     return gzip.compress(data, 9, mtime=0)
 
 
-def write_jax() -> None:
-    "jax-js as one module, without the two backends for graphics cards, and its licence."
+def write_kernels() -> None:
+    "The arithmetic of an update, with the SIMD of every browser and with that of newer ones."
     with tempfile.TemporaryDirectory() as folder:
         quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
-        subprocess.run(["npm", "install", "--prefix", folder, *quiet, JAX, ESBUILD], check=True)
-        modules = Path(folder, "node_modules")
-        package = modules / "@jax-js" / "jax"
-        command = [modules / ".bin" / "esbuild", package / "dist" / "index.js"]
-        command += ["--bundle", "--minify", "--format=esm"]
-        command += [f"--external:./{path.name}" for path in (package / "dist").glob("webg*.js")]
-        command += [f"--banner:js=// {JAX}, MIT, see jax-LICENSE.txt"]
-        write("jax.js", subprocess.run(command, check=True, capture_output=True).stdout)
-        write("jax-LICENSE.txt", (package / "LICENSE").read_bytes())
+        subprocess.run(["npm", "install", "--prefix", folder, *quiet, ASSEMBLYSCRIPT], check=True)
+        command = ["node", Path(folder, "node_modules/assemblyscript/bin/asc.js"), OUT / "kernels.ts"]
+        command += f"--runtime stub -O3 --noAssert --initialMemory {PAGES} --enable simd".split()
+        for name, more in (("kernels.wasm", []), ("kernels-fused.wasm", ["--enable", "relaxed-simd"])):
+            made = Path(folder, name)
+            subprocess.run([*command, *more, "-o", made], check=True)
+            write(name, made.read_bytes())
 
 
 def write_weights(name: str, arrays: list[np.ndarray], draw) -> None:
@@ -126,11 +125,11 @@ def write_conditional() -> None:
 def main() -> None:
     "Write everything anew."
     if not shutil.which("npm"):
-        sys.exit("npm is needed to fetch jax-js: install Node.js")
+        sys.exit("npm is needed to fetch AssemblyScript: install Node.js")
     if not CONDITIONAL.is_dir():
         sys.exit(f"{os.path.relpath(CONDITIONAL)} is missing: execute chapter 31, which trains it")
     OUT.mkdir(exist_ok=True)
-    write_jax()
+    write_kernels()
     write("digits.bin", packed(load_mnist("embedded").train.images[:DIGITS].tobytes()))
     write_conditional()
     write_epochs()

@@ -1,152 +1,149 @@
-// The post's two networks and one update of them, as in learning_gan.run.training.GAN, written in jax-js.
-// An array is freed by what takes it; `.ref` keeps it for another use. What `jit` compiles takes every number as an
-// argument, because a number from outside would be compiled in and never change again.
-import { defaultDevice, grad, init, jit, numpy as np, tree, valueAndGrad, vjp } from "./jax.js";
+// The post's two networks and one update of them, as in learning_gan.run.training.GAN, with the gradients by hand.
+import { Memory, rows, T } from "./matrices.js";
+
+export { start } from "./matrices.js";
 
 export const SIZES = { z: 100, hidden: 128, pixels: 784 };
-const BETA_2 = Math.fround(0.999), EPSILON = 1e-8; // of Adam, as TensorFlow 1 had them
+const MOST = 200; // images at a time
+const BETA_2 = 0.999, EPSILON = 1e-8; // of Adam, as TensorFlow 1 had them
 
-export async function start() {
-  await init("wasm");
-  defaultDevice("wasm");
+// ---------------------------------------------------------------- losses
+
+// The mean of max(l, 0) - l y + log(1 + exp(-|l|)): no logit makes it overflow. Its derivative takes the logits' place.
+function crossEntropy(logits, label, sign = 1) {
+  let sum = 0;
+  logits.forEach((l, i) => {
+    sum += Math.max(l, 0) - l * label + Math.log1p(Math.exp(-Math.abs(l)));
+    logits[i] = (sign * (1 / (1 + Math.exp(-l)) - label)) / logits.length;
+  });
+  return (sign * sum) / logits.length;
 }
-
-const array = (numbers, ...shape) => np.array(numbers).reshape(shape); // of a Float32Array
-const number = (value) => np.array(Float32Array.of(value)).reshape([]);
-
-// ---------------------------------------------------------------- networks and losses
-
-const leaky = (x, alpha) => np.maximum(x.ref, x.mul(alpha));
-const twoLayers = ({ w1, b1, w2, b2 }, x, alpha) => np.dot(leaky(np.dot(x, w1).add(b1), alpha), w2).add(b2);
-const generator = (g, z, alpha) => np.tanh(twoLayers(g, z, alpha)); // [batch, 784] in (-1, 1)
-const discriminator = twoLayers; // logits [batch, 1]
-
-// max(l, 0) - l y + log(1 + exp(-|l|)): no logit makes it overflow
-function crossEntropy(logits, label) {
-  const tail = np.log1p(np.exp(np.abs(logits.ref).neg()));
-  return np.mean(np.maximum(logits.ref, 0).sub(logits.mul(label)).add(tail));
-}
-
-const dLoss = (d, real, fake, alpha, smooth) =>
-  crossEntropy(discriminator(tree.ref(d), real, alpha.ref), np.subtract(1, smooth))
-    .add(crossEntropy(discriminator(d, fake, alpha), 0));
 
 // What the generator minimises: the two ways that the post names.
 const G_LOSSES = {
   flipped: (logits) => crossEntropy(logits, 1),
-  minus_d_loss: (logits) => crossEntropy(logits, 0).neg(), // the part of -d_loss that depends on G
+  minus_d_loss: (logits) => crossEntropy(logits, 0, -1), // the part of -d_loss that depends on G
 };
-
-// ---------------------------------------------------------------- one update
-
-function adam(weights, gradients, { m, v }, step, beta1) {
-  const first = (m, g) => m.mul(beta1.ref).add(g.mul(np.subtract(1, beta1.ref)));
-  const second = (v, g) => v.mul(BETA_2).add(np.square(g).mul(1 - BETA_2));
-  m = tree.map(first, m, tree.ref(gradients));
-  v = tree.map(second, v, gradients);
-  const moved = (w, m, v) => w.sub(m.mul(step.ref).div(np.sqrt(v).add(EPSILON)));
-  weights = tree.map(moved, weights, tree.ref(m), tree.ref(v));
-  beta1.dispose();
-  step.dispose();
-  return [weights, { m, v }];
-}
-
-function keep(average, weights, decay) {
-  average = tree.map((old, now) => old.mul(decay.ref).add(now.mul(np.subtract(1, decay.ref))), average, weights);
-  decay.dispose();
-  return average;
-}
-
-function discriminate(d, adamOfD, real, fake, alpha, smooth, step, beta1) {
-  const [loss, gradients] = valueAndGrad((d) => dLoss(d, real, fake, alpha, smooth))(tree.ref(d));
-  return [loss, ...adam(d, gradients, adamOfD, step, beta1)];
-}
-
-function generate(g, d, adamOfG, fake, backToG, alpha, step, beta1, gLoss) {
-  const [loss, backToPixels] = valueAndGrad((fake) => gLoss(discriminator(d, fake, alpha)))(fake);
-  const [gradients] = backToG(backToPixels);
-  backToG.dispose();
-  return [loss, ...adam(g, gradients, adamOfG, step, beta1)];
-}
-
-const compiled = {
-  draw: jit(generator),
-  judge: jit(discriminator),
-  // D alone: for every step but the last, where D takes several
-  discriminate: jit((g, d, adamOfD, real, z, alpha, smooth, dStep, beta1) =>
-    discriminate(d, adamOfD, real, generator(g, z, alpha.ref), alpha, smooth, dStep, beta1)),
-};
-for (const [name, gLoss] of Object.entries(G_LOSSES)) {
-  compiled[name] = {
-    // D's step, then G's with the same z
-    update: jit((g, d, average, adamOfG, adamOfD, real, z, alpha, smooth, dStep, gStep, beta1, decay) => {
-      const [fake, backToG] = vjp((g) => generator(g, z, alpha.ref), [tree.ref(g)]);
-      const [lossOfD, d2, adamOfD2] = discriminate(d, adamOfD, real, fake.ref, alpha.ref, smooth, dStep, beta1.ref);
-      const [lossOfG, g2, adamOfG2] = generate(g, tree.ref(d2), adamOfG, fake, backToG, alpha, gStep, beta1, gLoss);
-      return [lossOfD, lossOfG, { g: g2, d: d2, average: keep(average, tree.ref(g2), decay), adamOfG: adamOfG2, adamOfD: adamOfD2 }];
-    }),
-    // What flows back to G: how its loss changes with each pixel
-    backToPixels: jit((d, fake, alpha) => grad((fake) => gLoss(discriminator(d, fake, alpha)))(fake)),
-  };
-}
-
-// ---------------------------------------------------------------- a GAN
 
 // Adam's bias correction and learning rate in one number
 const stepSize = (rate, beta1, t) => (rate * Math.sqrt(1 - BETA_2 ** t)) / (1 - beta1 ** t);
-const memory = (weights) => ({ m: tree.map((w) => np.zeros(w.shape), weights), v: tree.map((w) => np.zeros(w.shape), weights) });
-const network = ({ w1, b1, w2, b2 }, n, out) => ({
-  w1: array(w1, n, SIZES.hidden), b1: array(b1, SIZES.hidden), w2: array(w2, SIZES.hidden, out), b2: array(b2, out),
-});
 
-export class GAN {
+// ---------------------------------------------------------------- a GAN
+
+export class GAN extends Memory {
   // weights: {g, d}, each {w1, b1, w2, b2}, each a Float32Array, in rows
   constructor(weights) {
-    this.g = network(weights.g, SIZES.z, SIZES.pixels);
-    this.d = network(weights.d, SIZES.pixels, 1);
-    this.average = tree.ref(this.g);
-    this.adamOfG = memory(tree.ref(this.g));
-    this.adamOfD = memory(tree.ref(this.d));
-    this.updates = this.dSteps = 0;
+    super();
+    const { z, hidden, pixels } = SIZES;
+    this.g = this.network(weights.g, z, pixels);
+    this.d = this.network(weights.d, pixels, 1);
+    this.average = this.parameters(z, pixels);
+    this.z = this.matrix(MOST, z);
+    this.hidden = { g: this.matrix(MOST, hidden), d: this.matrix(MOST, hidden), back: this.matrix(MOST, hidden) };
+    this.images = this.matrix(MOST, pixels); // real ones, then as many fakes
+    this.back = this.matrix(MOST, pixels);
+    this.logits = this.matrix(MOST, 1);
+    this.updates = 0;
   }
 
+  // ---- memory
+
+  parameters(n, out) {
+    const { hidden } = SIZES, at = this.used;
+    const all = { w1: this.matrix(n, hidden), b1: this.matrix(1, hidden), w2: this.matrix(hidden, out), b2: this.matrix(1, out) };
+    return { at, count: (this.used - at) / 4, ...all };
+  }
+
+  network(weights, n, out) {
+    const [w, gradient, m, v] = Array.from({ length: 4 }, () => this.parameters(n, out));
+    for (const [name, values] of Object.entries(weights)) this.numbers(w[name]).set(values);
+    return { ...w, gradient, m, v, steps: 0 };
+  }
+
+  // ---- the networks forwards
+
+  layer(hidden, x, { w1, b1 }, alpha) {
+    return this.leaky(this.product(rows(hidden, 0, x.n), x, w1), b1, alpha);
+  }
+
+  generate(images, z, g, alpha) {
+    this.tanh(this.product(images, this.layer(this.hidden.g, z, g, alpha), g.w2), g.b2);
+  }
+
+  // Logits, a copy of them
+  discriminate(images, alpha) {
+    const hidden = this.layer(this.hidden.d, images, this.d, alpha), [bias] = this.numbers(this.d.b2);
+    return this.numbers(this.product(rows(this.logits, 0, images.n), hidden, this.d.w2)).map((l) => l + bias);
+  }
+
+  // ---- and backwards
+
+  // From the derivatives at a network's output to those at its hidden layer
+  toHidden(back, { w2 }, hidden, alpha) {
+    const atHidden = rows(this.hidden.back, 0, back.n);
+    this.product(atHidden, back, T(w2));
+    this.wasm.leakyBack(atHidden.at, hidden.at, back.n * SIZES.hidden, alpha);
+    return atHidden;
+  }
+
+  // From there to its weights, and one step of Adam
+  learn(network, x, hidden, back, rate, { alpha, beta_1 }) {
+    const { gradient, m, v, at, count } = network, atHidden = this.toHidden(back, network, hidden, alpha);
+    this.product(gradient.w2, T(rows(hidden, 0, x.n)), back);
+    this.wasm.columns(gradient.b2.at, back.at, x.n, back.m);
+    this.product(gradient.w1, T(x), atHidden);
+    this.wasm.columns(gradient.b1.at, atHidden.at, x.n, atHidden.m);
+    const step = stepSize(rate, beta_1, ++network.steps);
+    this.wasm.adam(at, gradient.at, m.at, v.at, count, step, 1 - beta_1, 1 - BETA_2, EPSILON);
+  }
+
+  // From G's loss to the pixels
+  toPixels(fake, { alpha, loss }) {
+    const logits = this.discriminate(fake, alpha), gLoss = G_LOSSES[loss](logits);
+    const atHidden = this.toHidden(this.put(this.logits, logits), this.d, this.hidden.d, alpha);
+    this.product(this.back, atHidden, T(this.d.w1));
+    return [gLoss, rows(this.back, 0, fake.n)];
+  }
+
+  updateDiscriminator(images, settings) {
+    const n = images.n / 2, logits = this.discriminate(images, settings.alpha);
+    const dLoss = crossEntropy(logits.subarray(0, n), 1 - settings.smooth) + crossEntropy(logits.subarray(n), 0);
+    this.learn(this.d, images, this.hidden.d, this.put(this.logits, logits), settings.d_rate, settings);
+    return dLoss;
+  }
+
+  updateGenerator(fake, z, settings) {
+    const [gLoss, back] = this.toPixels(fake, settings);
+    this.wasm.tanhBack(back.at, fake.at, fake.n * SIZES.pixels);
+    this.learn(this.g, z, this.hidden.g, back, settings.g_rate, settings);
+    return gLoss;
+  }
+
+  // ---- what the page asks for
+
   // real: [n, 784] in [-1, 1]; z: [n, 100]. Returns d_loss before D's step and g_loss after it, before G's.
-  async update(real, z, settings) {
-    const n = z.length / SIZES.z, alpha = number(settings.alpha), smooth = number(settings.smooth), beta1 = number(settings.beta_1);
-    const dStep = () => number(stepSize(settings.d_rate, settings.beta_1, ++this.dSteps));
-    real = array(real, n, SIZES.pixels);
-    z = array(z, n, SIZES.z);
-    for (let extra = settings.d_steps - 1; extra > 0; extra--) {
-      const [loss, d, adamOfD] = compiled.discriminate(
-        tree.ref(this.g), this.d, this.adamOfD, real.ref, z.ref, alpha.ref, smooth.ref, dStep(), beta1.ref);
-      loss.dispose();
-      Object.assign(this, { d, adamOfD });
-    }
-    const gStep = number(stepSize(settings.g_rate, settings.beta_1, ++this.updates));
-    const decay = number(this.updates === 1 ? 0 : settings.average); // the average begins with the first step
-    const [dLoss, gLoss, state] = compiled[settings.loss].update(
-      this.g, this.d, this.average, this.adamOfG, this.adamOfD, real, z, alpha, smooth, dStep(), gStep, beta1, decay);
-    Object.assign(this, state);
-    return [(await dLoss.data())[0], (await gLoss.data())[0]];
+  update(real, z, settings) {
+    const n = this.put(this.images, real).n, fake = rows(this.images, n, n), given = this.put(this.z, z);
+    this.generate(fake, given, this.g, settings.alpha);
+    let dLoss;
+    for (let step = 0; step < settings.d_steps; step++) dLoss = this.updateDiscriminator(rows(this.images, 0, 2 * n), settings);
+    const gLoss = this.updateGenerator(fake, given, settings);
+    this.updates++;
+    const part = this.updates === 1 ? 1 : 1 - settings.average; // the average begins with the first step
+    this.wasm.average(this.average.at, this.g.at, this.average.count, part);
+    return [dLoss, gLoss];
   }
 
   // z: [n, 100]. What G makes of it, [n, 784] in (-1, 1); of the average of its weights, if that is asked for.
-  async draw(z, alpha, average = false) {
-    return compiled.draw(tree.ref(average ? this.average : this.g), array(z, z.length / SIZES.z, SIZES.z), number(alpha)).data();
+  draw(z, alpha, average = false) {
+    const given = this.put(this.z, z), images = rows(this.images, 0, given.n);
+    this.generate(images, given, average ? this.average : this.g, alpha);
+    return this.numbers(images).slice();
   }
 
   // images: [n, 784]. D's logits, [n].
-  async judge(images, alpha) {
-    return compiled.judge(tree.ref(this.d), array(images, images.length / SIZES.pixels, SIZES.pixels), number(alpha)).data();
-  }
+  judge = (images, alpha) => this.discriminate(this.put(this.images, images), alpha);
 
   // images: [n, 784]. The derivative of G's loss with respect to each pixel, the same size.
-  async backToPixels(images, { loss, alpha }) {
-    const fake = array(images, images.length / SIZES.pixels, SIZES.pixels);
-    return compiled[loss].backToPixels(tree.ref(this.d), fake, number(alpha)).data();
-  }
-
-  dispose() {
-    tree.dispose([this.g, this.d, this.average, this.adamOfG, this.adamOfD]);
-  }
+  backToPixels = (images, settings) => this.numbers(this.toPixels(this.put(this.images, images), settings)[1]).slice();
 }

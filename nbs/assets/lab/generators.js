@@ -1,68 +1,69 @@
-// Trained generators, drawn with plain loops: sixteen digits at a time need no library.
+// Trained generators. A draw lays out its weights and images in one memory, from its beginning.
 import { loadWeights } from "./files.js";
+import { Memory, start, T } from "./matrices.js";
 
 const here = (name) => new URL(name, import.meta.url);
-const LEAK = 0.01;
+const LEAK = 0.01, LOT = 16, PIXELS = 784; // of images at a time
+const DENSE = { w1: [100, 128], b1: [1, 128], w2: [128, PIXELS], b2: [1, PIXELS] };
+const CONVOLUTIONAL = { w1: [110, 3136], b1: [1, 3136], w2: [512, 64], b2: [1, 32], w3: [16, 32], b3: [1, 1] };
 
-// out[n, m] = x[n, k] w[k, m] + b[m]
-function dense(x, w, b) {
-  const m = b.length, k = w.length / m, n = x.length / k, out = new Float32Array(n * m);
-  for (let i = 0; i < n; i++) {
-    const row = out.subarray(i * m, (i + 1) * m);
-    row.set(b);
-    for (let j = 0; j < k; j++) {
-      const value = x[i * k + j], from = j * m;
-      if (value) for (let c = 0; c < m; c++) row[c] += value * w[from + c];
-    }
-  }
-  return out;
-}
+let memory;
 
-// Twice as large: a transposed convolution with kernels of 4 by 4 and a stride of 2, as Keras pads it ("same").
-// x: [size, size, from]; w: [4, 4, to, from]; out: [2 size, 2 size, to]
-function twice(x, size, from, w, b) {
-  const to = b.length, wide = 2 * size, out = new Float32Array(wide * wide * to);
-  for (let i = 0; i < wide * wide; i++) out.set(b, i * to);
-  for (let y = 0; y < size; y++) for (let x0 = 0; x0 < size; x0++) {
-    const pixel = x.subarray((y * size + x0) * from, (y * size + x0 + 1) * from);
-    for (let ky = 0; ky < 4; ky++) for (let kx = 0; kx < 4; kx++) {
-      const oy = 2 * y + ky - 1, ox = 2 * x0 + kx - 1;
-      if (oy < 0 || ox < 0 || oy >= wide || ox >= wide) continue;
-      for (let c = 0; c < to; c++) {
-        const kernel = ((ky * 4 + kx) * to + c) * from;
-        let sum = 0;
-        for (let f = 0; f < from; f++) sum += pixel[f] * w[kernel + f];
-        out[(oy * wide + ox) * to + c] += sum;
-      }
-    }
-  }
-  return out;
-}
-
-const leaky = (x) => x.map((v) => (v < 0 ? LEAK * v : v));
-const relu = (x) => x.map((v) => (v < 0 ? 0 : v));
-const tanh = (x) => x.map(Math.tanh);
-
-const DENSE = { w1: [100, 128], b1: [128], w2: [128, 784], b2: [784] };
-const CONVOLUTIONAL = { w1: [110, 3136], b1: [3136], w2: [4, 4, 32, 64], b2: [32], w3: [4, 4, 1, 32], b3: [1] };
-
-// After so many epochs: z [n, 100] to images [n, 784] in (-1, 1)
-export async function afterEpoch(epoch) {
-  const { w1, b1, w2, b2 } = await loadWeights(here(`epoch_${epoch}.bin`), DENSE);
-  return (z) => tanh(dense(leaky(dense(z, w1, b1)), w2, b2));
-}
-
-// The generator that is told the digit; batch normalisation is part of its weights.
-export async function conditional() {
-  const { w1, b1, w2, b2, w3, b3 } = await loadWeights(here("conditional.bin"), CONVOLUTIONAL);
-  const one = (told) => tanh(twice(relu(twice(relu(dense(told, w1, b1)), 7, 64, w2, b2)), 14, 32, w3, b3));
-  return (z, digit) => {
-    const n = z.length / 100, images = new Float32Array(n * 784), told = new Float32Array(110);
-    told[100 + digit] = 1;
-    for (let i = 0; i < n; i++) {
-      told.set(z.subarray(i * 100, (i + 1) * 100));
-      images.set(one(told), i * 784);
-    }
+// Of what makes images of a matrix of latents and of weights: z [n, 100], and what else it is told, to images [n, 784]
+async function generator(file, shapes, make, told = (z) => z) {
+  const [weights] = await Promise.all([loadWeights(here(file), shapes), memory ? null : start()]);
+  memory ??= new Memory();
+  const lot = (inputs) => {
+    const { used } = memory, { w1 } = shapes, held = {};
+    for (const [name, [n, m]] of Object.entries(shapes)) held[name] = memory.put(memory.matrix(n, m), weights[name]);
+    const images = make(memory.put(memory.matrix(inputs.length / w1[0], w1[0]), inputs), held);
+    memory.used = used;
+    return memory.numbers(images);
+  };
+  return (z, ...more) => {
+    const inputs = told(z, ...more), [width] = shapes.w1, n = inputs.length / width, images = new Float32Array(n * PIXELS);
+    for (let i = 0; i < n; i += LOT) images.set(lot(inputs.subarray(i * width, (i + LOT) * width)), i * PIXELS);
     return images;
   };
 }
+
+const layer = (x, w, b, alpha) => memory.leaky(memory.product(memory.matrix(x.n, w.m), x, w), b, alpha);
+
+// Twice as large: a transposed convolution with kernels of 4 by 4 and a stride of 2, as Keras pads it ("same").
+// x: a pixel a row, of images of size by size; w: a place of the kernel and a channel that it goes to a row
+function twice(x, size, w) {
+  const to = w.n / 16, wide = 2 * size, parts = memory.product(memory.matrix(x.n, w.n), x, T(w));
+  const out = memory.matrix(4 * x.n, to), sums = memory.numbers(out).fill(0), part = memory.numbers(parts);
+  for (let pixel = 0, from = 0; pixel < x.n; pixel++) {
+    const row = Math.floor(pixel / size), image = Math.floor(row / size);
+    for (let place = 0; place < 16; place++, from += to) {
+      const y = 2 * (row % size) - 1 + (place >> 2), across = 2 * (pixel % size) - 1 + (place & 3);
+      if (y < 0 || across < 0 || y >= wide || across >= wide) continue;
+      const at = ((image * wide + y) * wide + across) * to;
+      for (let channel = 0; channel < to; channel++) sums[at + channel] += part[from + channel];
+    }
+  }
+  return out;
+}
+
+// The same numbers in rows of another length
+const shaped = (x, n, m) => ({ ...x, n, m, down: 4 * m });
+
+// After so many epochs
+export const afterEpoch = (epoch) => generator(`epoch_${epoch}.bin`, DENSE, (z, { w1, b1, w2, b2 }) =>
+  memory.tanh(memory.product(memory.matrix(z.n, PIXELS), layer(z, w1, b1, LEAK), w2), b2));
+
+// The generator that is told the digits: one for each z, again from the first when they are used up. Batch normalisation
+// is part of its weights.
+export const conditional = () => generator("conditional.bin", CONVOLUTIONAL, (z, { w1, b1, w2, b2, w3, b3 }) => {
+  const pixels = shaped(layer(z, w1, b1, 0), 49 * z.n, 64), larger = memory.leaky(twice(pixels, 7, w2), b2, 0);
+  const bias = memory.put(memory.matrix(1, PIXELS), new Float32Array(PIXELS).fill(memory.numbers(b3)[0]));
+  return memory.tanh(shaped(twice(larger, 14, w3), z.n, PIXELS), bias);
+}, (z, digits) => {
+  const n = z.length / 100, told = new Float32Array(110 * n);
+  for (let i = 0; i < n; i++) {
+    told.set(z.subarray(100 * i, 100 * (i + 1)), 110 * i);
+    told[110 * i + 100 + digits[i % digits.length]] = 1;
+  }
+  return told;
+});

@@ -44,7 +44,7 @@ export async function samplingRoom(place) {
   const generator = async () => {
     if (state.digit === "any") return load(`epoch ${state.epoch}`, () => afterEpoch(state.epoch));
     const draw = await load("conditional", conditional);
-    return (z) => draw(z, Number(state.digit));
+    return (z) => draw(z, [Number(state.digit)]);
   };
 
   const latents = () => {

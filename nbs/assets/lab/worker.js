@@ -20,22 +20,22 @@ function rows(images, indices) {
 const realImages = (update) =>
   rows(state.images, minibatch(state.settings.seed, update, state.images.length / SIZES.pixels, BATCH));
 
-async function update() {
+function update() {
   const { gan, settings } = state, z = latents(settings.seed, gan.updates, BATCH);
-  state.losses.push(await gan.update(realImages(gan.updates), z, settings));
+  state.losses.push(gan.update(realImages(gan.updates), z, settings));
 }
 
-async function show() {
+function show() {
   const { gan, settings } = state, { alpha } = settings;
-  const images = await gan.draw(shownLatents(settings.seed, SHOWN), alpha, settings.average > 0);
-  const fake = await gan.draw(latents(settings.seed, gan.updates, BATCH), alpha);
+  const images = gan.draw(shownLatents(settings.seed, SHOWN), alpha, settings.average > 0);
+  const fake = gan.draw(latents(settings.seed, gan.updates, BATCH), alpha);
   postMessage({
     updates: gan.updates,
     losses: state.losses.splice(0),
     images,
-    back: await gan.backToPixels(images, settings),
-    onReal: await gan.judge(realImages(gan.updates), alpha),
-    onFake: await gan.judge(fake, alpha),
+    back: gan.backToPixels(images, settings),
+    onReal: gan.judge(realImages(gan.updates), alpha),
+    onFake: gan.judge(fake, alpha),
   });
 }
 
@@ -49,27 +49,26 @@ const inTurn = (task) => (turn = turn.then(task));
 async function go() {
   const begun = performance.now();
   while (state.playing) {
-    await update();
+    update();
     if (state.slow || performance.now() - begun >= state.interval) break;
   }
   state.playing &&= !diverged();
-  await show();
+  show();
   await pause(state.slow && state.playing ? SLOW : 0); // lets messages in
   if (state.playing) inTurn(go);
 }
 
 const orders = {
   async begin(settings) {
-    state.gan?.dispose();
     Object.assign(state, { settings, losses: [], gan: new GAN(firstWeights(settings.seed, SIZES)) });
-    await show();
+    show();
   },
   async settings(settings) {
     state.settings = settings;
   },
   async step() {
-    await update();
-    await show();
+    update();
+    show();
   },
   async play() {
     state.playing = true;
