@@ -12,12 +12,14 @@ from .parts.recipes import ARCHITECTURES, LOSSES, MODELS, RULERS, SCORES, SOURCE
 
 # %% ../nbs/machine/69_catalogue.ipynb #d19500c6
 MODELS |= {
+    "flow": "learning_gan.run.flow:build_flow",
     "gan": "learning_gan.run.training:build_gan",
     "hangul": "learning_gan.run.hangul:build_hangul",
     "hangul_fonts": "learning_gan.run.hangul:build_fonts",
     "hangul_mean": "learning_gan.run.hangul:build_mean",
     "labels": "learning_gan.run.hundred_labels:build_labels",
     "labels_first": "learning_gan.run.hundred_labels:build_first",
+    "vae": "learning_gan.run.vae:build_vae",
 }  # of (hp, seed, image_shape): a compiled model
 
 ARCHITECTURES |= {
@@ -29,6 +31,9 @@ ARCHITECTURES |= {
     "sorting": "learning_gan.run.hundred_labels:sorting",
     "plain": "learning_gan.parts.stacked:plain",
     "spectral": "learning_gan.parts.stacked:spectral",
+    "told_unet": "learning_gan.run.flow:told_unet",
+    "turned_round": "learning_gan.run.vae:turned_round",
+    "unet": "learning_gan.run.flow:unet",
 }  # of (hp, image_shape, seed): (generator, discriminator)
 
 LOSSES |= {

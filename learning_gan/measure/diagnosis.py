@@ -63,6 +63,8 @@ def as_json(record: Record) -> dict:
 
 def _about_loss(record):
     "Which loss the numbers were taken for, and why."
+    if record.series and "d_loss" not in record.series:
+        return "loss: no discriminator's, so what is looked for is what samples show"
     if not record.guessed:
         return f"loss: {record.loss}"
     if cross_entropy(record.loss):

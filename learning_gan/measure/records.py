@@ -120,6 +120,7 @@ def read_run(run: str | os.PathLike) -> Record:
     samples = read_samples(run)[:complete]
     history = read_history(run, len(samples))
     series = _series({name: history[name] for name in history.dtype.names[1:]})
+    loss = loss if "d_loss" in series else OTHER
     updates = hp.updates_per_epoch * len(samples)
     return with_samples(Record(series, stopped, _strangers(run), updates, loss), samples)
 

@@ -77,6 +77,7 @@ class HyperParameters:
     alpha: float = number(0.01, 0.0, 1.0, "slope of Leaky ReLU for negative values")
     smooth: float = number(0.1, 0.0, 0.5, "label smoothing: real images are labelled 1 - smooth")
     gamma: float = number(1.0, 0.0, 1e6, "weight of the gradient penalty, for a loss that has one")
+    steps: int = number(10, 1, 1_000, "from noise to an image, for a model that goes there in steps")
     learning_rate: float = number(0.002, 1e-8, 1.0, "of both Adams")
     d_rate: float = number(1.0, 0.0, 1e3, "the discriminator's learning rate, as a multiple")
     g_rate: float = number(1.0, 0.0, 1e3, "the generator's learning rate, as a multiple")
@@ -110,6 +111,8 @@ _STACKED |= dict(learning_rate=5e-4, beta_1=0.0, beta_2=0.99, average=0.999)
 _HANGUL = dict(z_size=16, g_hidden_size=48, d_hidden_size=24, alpha=0.2, smooth=0.0, batch_size=64)
 _HANGUL |= dict(learning_rate=4e-4, beta_1=0.5, beta_2=0.99, average=0.999)
 _LABELS = dict(model="labels", architecture="sorting", g_hidden_size=500, d_hidden_size=1000, smooth=0.0)
+_VAE = dict(g_hidden_size=512, d_hidden_size=512, learning_rate=1e-3, decay=0.5, average=0.999)
+_FLOW = dict(learning_rate=1e-3, decay=0.5, average=0.999, batch_size=64)
 RECIPES = Registry(
     "recipe",
     post={},
@@ -120,6 +123,8 @@ RECIPES = Registry(
     hangul=_HANGUL | dict(model="hangul", architecture="hangul", loss="r1_eighth", epochs=14),
     labels=_LABELS | dict(decay=0.3, beta_1=0.5, average=0.999, batch_size=200, epochs=160),
     stacked=dict(architecture="plain", loss="r3", z_size=64, epochs=30, **_STACKED),
+    vae=_VAE | dict(model="vae", architecture="turned_round", z_size=16, epochs=20),
+    flow=_FLOW | dict(model="flow", architecture="told_unet", g_hidden_size=32, epochs=10),
 )  # what differs from the post's, by name
 MADE_FOR = {
     "stacked": "stacked",
