@@ -112,7 +112,7 @@ _HANGUL = dict(z_size=16, g_hidden_size=48, d_hidden_size=24, alpha=0.2, smooth=
 _HANGUL |= dict(learning_rate=4e-4, beta_1=0.5, beta_2=0.99, average=0.999)
 _LABELS = dict(model="labels", architecture="sorting", g_hidden_size=500, d_hidden_size=1000, smooth=0.0)
 _VAE = dict(g_hidden_size=512, d_hidden_size=512, learning_rate=1e-3, decay=0.5, average=0.999)
-_FLOW = dict(learning_rate=1e-3, decay=0.5, average=0.999, batch_size=64)
+_FLOW = dict(learning_rate=1e-3, average=0.999, batch_size=64)  # no decay: it can go on
 RECIPES = Registry(
     "recipe",
     post={},
@@ -124,7 +124,7 @@ RECIPES = Registry(
     labels=_LABELS | dict(decay=0.3, beta_1=0.5, average=0.999, batch_size=200, epochs=160),
     stacked=dict(architecture="plain", loss="r3", z_size=64, epochs=30, **_STACKED),
     vae=_VAE | dict(model="vae", architecture="turned_round", z_size=16, epochs=20),
-    flow=_FLOW | dict(model="flow", architecture="told_unet", g_hidden_size=32, epochs=10),
+    flow=_FLOW | dict(model="flow", architecture="told_unet", g_hidden_size=32, epochs=4),
 )  # what differs from the post's, by name
 MADE_FOR = {
     "stacked": "stacked",
