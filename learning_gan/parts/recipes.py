@@ -109,7 +109,7 @@ _DCGAN |= dict(learning_rate=8e-4, decay=0.5, beta_1=0.5, average=0.999)
 _STACKED = dict(g_hidden_size=32, d_hidden_size=32, alpha=0.2, smooth=0.0, batch_size=64)
 _STACKED |= dict(learning_rate=5e-4, beta_1=0.0, beta_2=0.99, average=0.999)
 _HANGUL = dict(z_size=16, g_hidden_size=48, d_hidden_size=24, alpha=0.2, smooth=0.0, batch_size=64)
-_HANGUL |= dict(learning_rate=4e-4, beta_1=0.5, beta_2=0.99, average=0.999)
+_HANGUL |= dict(learning_rate=4e-4, decay=0.36, beta_1=0.5, beta_2=0.99, average=0.999)
 _LABELS = dict(model="labels", architecture="sorting", g_hidden_size=500, d_hidden_size=1000, smooth=0.0)
 _VAE = dict(g_hidden_size=512, d_hidden_size=512, learning_rate=1e-3, decay=0.5, average=0.999)
 _FLOW = dict(learning_rate=1e-3, average=0.999, batch_size=64)  # no decay: it can go on
@@ -120,7 +120,7 @@ RECIPES = Registry(
     tuned=_STEADY | dict(z_size=10, loss="saturating"),
     dcgan=dict(architecture="dcgan", z_size=7, epochs=12, **_DCGAN),
     digits=dict(architecture="conditional", z_size=20, epochs=8, **_DCGAN),
-    hangul=_HANGUL | dict(model="hangul", architecture="hangul", loss="r1_eighth", epochs=14),
+    hangul=_HANGUL | dict(model="hangul", architecture="hangul", loss="r1_eighth", epochs=22),
     labels=_LABELS | dict(decay=0.3, beta_1=0.5, average=0.999, batch_size=200, epochs=160),
     stacked=dict(architecture="plain", loss="r3", z_size=64, epochs=30, **_STACKED),
     vae=_VAE | dict(model="vae", architecture="turned_round", z_size=16, epochs=20),

@@ -171,18 +171,24 @@ def _z_of(generator, styles, seed):
     ]
 
 
-def _drawn(generator, z, labels):
-    "Images of z and labels, a lot at a time."
+def _drawn(generator, codes, z, fonts):
+    "A syllable with each z, and in a font where the generator is told it, a lot at a time."
     kinds, lots = kinds_of(generator), np.split(np.arange(len(z)), range(LOT, len(z), LOT))
+    labels = codes + fonts * np.int32(math.prod(KINDS)) if len(kinds) > len(KINDS) else codes
     images = [generator(with_labels(z[lot], labels[lot], kinds), training=False) for lot in lots]
     return np.concatenate([np.asarray(each, np.float32) for each in images])
 
 
 def draw_codes(generator: keras.Model, codes, styles, seed: int = 0) -> np.ndarray:  # float32 [n, h, w, c]
     "Each of the syllables [n] in its style [n], the number of a z or of a font."
-    told = len(kinds_of(generator)) > len(KINDS)
-    labels = codes + styles * np.int32(math.prod(KINDS)) if told else codes
-    return _drawn(generator, _z_of(generator, styles, seed), labels)
+    return _drawn(generator, codes, _z_of(generator, styles, seed), styles)
+
+
+def _lines(generator, codes, z, fonts):
+    "All syllables with each z, [z, syllables, h, w, c]."
+    each = len(codes)
+    images = _drawn(generator, np.tile(codes, len(z)), np.repeat(z, each, axis=0), np.repeat(fonts, each))
+    return images.reshape(len(z), each, *images.shape[1:])
 
 
 def _checked(generator, text, styles):
@@ -199,8 +205,7 @@ def write(
 ) -> np.ndarray:  # float32 [styles, syllables, h, w, c] in [-1, 1]; raises `ValueError`
     "A text in several styles: one style is one z, or one font where the generator is told it."
     codes, styles = _checked(generator, text, styles)
-    images = draw_codes(generator, np.tile(codes, len(styles)), np.repeat(styles, len(codes)), seed)
-    return images.reshape(len(styles), len(codes), *images.shape[1:])
+    return _lines(generator, codes, _z_of(generator, styles, seed), styles)
 
 
 def write_between(
@@ -215,8 +220,7 @@ def write_between(
     if len(kinds_of(generator)) > len(KINDS):
         raise ValueError("this generator is told fonts, and there is nothing between two: use --style")
     path = latent_path(*_z_of(generator, styles, seed), steps)
-    images = _drawn(generator, np.repeat(path, len(codes), axis=0), np.tile(codes, steps))
-    return images.reshape(steps, len(codes), *images.shape[1:])
+    return _lines(generator, codes, path, np.zeros(steps, np.int32))
 
 # %% ../../nbs/go_on/35_hangul.ipynb #a9dff702
 @keras.saving.register_keras_serializable(package="learning_gan")
