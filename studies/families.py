@@ -2,16 +2,16 @@
 
 Settled before the first run:
 
-- `vae` and `flow` are trained by their recipes. The images of a flow are made in 1, 2, 10 and 50 steps by the same
-  weights: `flow/1` and so on. `post`, `tuned`, `dcgan` and `digits` are as recorded in recipes.json and baseline.json;
+- `vae` and `flow` are trained by their recipes. `flow/1`, `flow/2`, `flow/10` and `flow/50` are one training run, whose
+  weights draw in so many steps. `post`, `tuned`, `dcgan` and `digits` are as recorded in recipes.json and baseline.json;
   here only their time is measured. `flow` and `digits` are told the label, the others are not.
 - Images are drawn with the average of the generator's weights, where one is kept. What counts is `frechet`, of 10,000
   images; precision, recall and coverage are told beside it.
-- `ms_per_image` is CPU time of one thread, of 1,000 images drawn together. `minutes` is CPU time of one thread that the
-  updates took; of the GANs, the second epoch's times the epochs of the recipe.
+- `ms_per_image` is CPU time of one thread, where the 10,000 images are drawn 1,000 at a time. `minutes` is CPU time of
+  one thread that the updates took; of the GANs, the second epoch's times the epochs of the recipe.
 - A family is ahead of another where each of its seeds has a lower Fréchet distance than each of the other's, and both
   have three seeds or more. With fewer, nothing is said but what was seen.
-- The recipes of `vae` and `flow` were tried with seed 100 for an epoch or a few; what was tried stands in the ledger.
+- The recipes of `vae` and `flow` are the first that were written down. Those of the GANs were chosen from many.
 """
 
 import csv
@@ -19,6 +19,7 @@ import time
 from functools import cache
 
 import numpy as np
+from filelock import FileLock
 
 from learning_gan.core.backend import keras
 from learning_gan.core.files import atomic_path
@@ -30,12 +31,10 @@ from learning_gan.run.training import train
 from learning_gan.trials.studies import Study, load_results
 from studies import ABOUT, SEED, mnist, reference, without
 
-TRAINED = {"vae": range(5), "flow": range(3)}
+TRAINED = {"vae": range(5)} | {f"flow/{steps}": range(3) for steps in (10, 1, 2, 50)}
 GANS = ("post", "tuned", "dcgan", "digits")  # trained by other studies
-STEPS = (1, 2, 10, 50)
 TOLD = ("frechet", "precision", "recall", "density", "coverage", "histogram_kl", "memorisation")
 SHOWN = 20  # images of each family that are kept
-LOT = 1_000
 
 
 class Clock(keras.callbacks.Callback):
@@ -62,40 +61,38 @@ class Clock(keras.callbacks.Callback):
         return [(epoch, *each) for epoch, each in sorted({int(row[0]): row[1:] for row in rows}.items())]
 
 
-def timed(generator) -> float:
-    "CPU time that an image takes, in milliseconds, where many are drawn together."
-    sample(generator, LOT, SEED)
-    start = time.process_time()
-    sample(generator, LOT, SEED)
-    return 1_000 * (time.process_time() - start) / LOT
-
-
-def generators(model) -> dict:
-    "What draws, by the number of steps; 0 where there are none."
+def drawing(model, steps: int) -> keras.Model:
+    "The generator with averaged weights, where they are kept, in so many steps; 0 where there are none."
     whole = model.averaged_generator() if model.averages else model.generator
-    if not hasattr(model, "velocity"):
-        return {0: whole}
-    return {steps: euler(whole.get_layer("velocity"), steps) for steps in STEPS}
+    return euler(whole.get_layer("velocity"), steps) if steps else whole
+
+
+def timed(generator, n: int):
+    "n images, and the CPU time that one takes, in milliseconds."
+    start = time.process_time()
+    images = sample(generator, n, SEED)
+    return images, 1_000 * (time.process_time() - start) / n
 
 
 def do(path, cell: str, seed: int, n: int, every: int, curve_n: int, **changes) -> dict:
-    "Train a family and score its images; of a GAN, two epochs for the time."
-    run, trained = path.with_suffix(""), cell in TRAINED
-    hp = recipe(cell, **changes if trained else {"epochs": 2})
-    clock = Clock(path.with_suffix(".csv"), every if trained else 0, curve_n)
-    train(hp, mnist(), run, seed, callbacks=(clock,), verbose=False)
-    epochs, drawn = clock.read(), {}
-    for steps, generator in generators(load_model(run)).items():
-        drawn[steps] = {"ms_per_image": timed(generator)}
-        if trained:
-            images = sample(generator, n, SEED)
-            np.save(path.with_suffix(f".{steps}.npy"), to_pixels(images[:SHOWN]))
-            score = reference(n).measure(images)
-            drawn[steps] |= {key: score[key] for key in TOLD}
+    "Train a family, unless it has been, and score what it draws; of a GAN, two epochs for the time."
+    (name, _, steps), trained = cell.partition("/"), cell in TRAINED
+    run, hp = path.with_name(f"{name}-{seed}"), recipe(name, **changes if trained else {"epochs": 2})
+    clock = Clock(run.with_suffix(".csv"), every if trained else 0, curve_n)
+    with FileLock(run.with_suffix(".lock")):  # several numbers of steps are of one training run
+        train(hp, mnist(), run, seed, callbacks=(clock,), verbose=False)
+    images, ms = timed(drawing(load_model(run), int(steps or 0)), n)
+    epochs = clock.read()
     seconds = [float(spent) for _, spent, _ in epochs]
-    minutes = (sum(seconds) if trained else seconds[1] * recipe(cell).epochs) / 60
-    curve = [[epoch, float(frechet)] for epoch, _, frechet in epochs if frechet]
-    return {"drawn": drawn, "minutes": minutes, "epochs": hp.epochs, "curve": curve}
+    if not trained:
+        return {"ms_per_image": ms, "minutes": seconds[1] * recipe(name).epochs / 60}
+    np.save(path.with_suffix(".npy"), to_pixels(images[:SHOWN]))
+    score, curve = (
+        reference(n).measure(images),
+        [[epoch, float(frechet)] for epoch, _, frechet in epochs if frechet],
+    )
+    told = {"ms_per_image": ms, "minutes": sum(seconds) / 60, "epochs": hp.epochs, "curve": curve}
+    return told | {key: score[key] for key in TOLD}
 
 
 @cache
@@ -106,32 +103,38 @@ def recorded(name: str) -> dict:
     return {run["seed"]: run["averaged"] for run in load_results("recipes")["recipes"][name]["runs"]}
 
 
+def rows(cell: str, seed: int, run: dict) -> list[dict]:
+    "A row for each seed of a family: ours, or those that other studies have recorded."
+    name, _, steps = cell.partition("/")
+    one = {"cell": cell, "family": name, "steps": int(steps or 0), "data": "mnist"}
+    if cell in TRAINED:
+        return [one | {"seed": seed} | run]
+    return [
+        one | {"seed": each} | run | {key: score[key] for key in TOLD}
+        for each, score in recorded(cell).items()
+    ]
+
+
 def pack(runs: dict, how: dict) -> dict:
-    "A row for each family, seed and number of steps, the floor, and what the scores and the times are of."
-    rows = []
-    for (cell, seed), run in runs.items():
-        for steps, drawn in run["drawn"].items():
-            one = {"family": cell, "steps": int(steps), "data": "mnist", "minutes": run["minutes"]} | drawn
-            if cell in TRAINED:
-                rows.append(one | {"seed": seed})
-            else:
-                scores = recorded(cell).items()
-                rows += [one | {"seed": each} | {key: score[key] for key in TOLD} for each, score in scores]
-    kept = [{"cell": cell, "seed": seed} | run for (cell, seed), run in runs.items()]
-    return {"floor": {key: reference(how["n"]).real[key] for key in TOLD}, "runs": rows, "kept": kept}
+    "A row for each family, number of steps and seed, and the floor."
+    floor = {key: reference(how["n"]).real[key] for key in TOLD}
+    return {"floor": floor, "runs": [row for key, run in runs.items() for row in rows(*key, run)]}
 
 
 def unpack(kept: dict) -> dict:
     "The runs again."
-    return {(run["cell"], run["seed"]): without(run, "cell", "seed") for run in kept["kept"]}
+    runs = {}
+    for row in kept["runs"]:
+        own = row["cell"] in TRAINED
+        run = without(row, "cell", "family", "steps", "data", "seed", *(() if own else TOLD))
+        runs.setdefault((row["cell"], row["seed"] if own else 0), run)
+    return runs
 
 
 def after(runs, out) -> None:
     "What each family draws with its first seed, and real test images."
-    shown = {}
-    for path in sorted(runs.glob("*-0.*.npy")):
-        cell, steps = path.name.partition("-0.")[::2]
-        shown[f"{cell}_{steps.removesuffix('.npy')}"] = np.load(path)
+    drawn = {cell: runs / f"{cell.replace('/', '-')}-0.npy" for cell in TRAINED}
+    shown = {cell.replace("/", "_"): np.load(path) for cell, path in drawn.items() if path.exists()}
     with atomic_path(out / "families.npz") as temporary:
         np.savez_compressed(temporary, real=mnist().test.images[:SHOWN], **shown)
 
