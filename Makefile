@@ -97,7 +97,7 @@ reader: $(DEV) ## train the reader of Hangul anew (a new ruler: see tools/train_
 	$(BIN)/python tools/train_reader.py
 
 .PHONY: study
-study: $(DEV) ## a study, NAME=court for one; it goes on where it stopped (ONLY="steady/*" SEEDS=2 MIX=1)
+study: $(DEV) ## a study, NAME=trial for one; it goes on where it stopped (ONLY="steady/*" SEEDS=2 MIX=1)
 	@set -f; $(BIN)/python -m studies $(NAME) $(if $(ONLY),--only $(ONLY)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(MIX),--mix)
 
 .PHONY: bench
@@ -126,7 +126,10 @@ pins: ## renew constraints.txt: newest versions that settings.ini allows
 	rm -rf .venv-pins
 	$(PYTHON) -m venv .venv-pins
 	.venv-pins/bin/python -m pip install --quiet --disable-pip-version-check ".[$(DEV_EXTRAS)]"
-	.venv-pins/bin/python tools/pin_versions.py
+	grep "^#" constraints.txt > .venv-pins/head
+	.venv-pins/bin/python -m pip list --format=freeze --exclude pip --exclude learning_gan \
+	  | awk -F== '{gsub(/[-_.]+/, "-", $$1); print tolower($$1) "==" $$2}' | LC_ALL=C sort -t= -k1,1 \
+	  | cat .venv-pins/head - > constraints.txt
 	rm -rf .venv-pins
 
 .PHONY: clean

@@ -7,108 +7,83 @@ each a round, so that a drift of the machine hits all alike, and in another orde
 
 import argparse
 import json
+import multiprocessing
 import os
-import select
 import socket
-import subprocess
 import sys
-import tempfile
 import time
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.contenders import CORES, LIMIT, OURS, RACES
-from learning_gan.trials.studies import provenance, write_json
+from learning_gan.core.files import write_json
+from learning_gan.trials.studies import provenance
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMAND = [sys.executable, "-m", "benchmarks"]
+SPAWN = multiprocessing.get_context("spawn")
 
 
-def work(race, name):
-    "The contender's process: an epoch for each line on standard input, seconds an update on standard output."
-    if pinned := os.environ.get("PINNED"):
-        os.sched_setaffinity(0, json.loads(pinned))
-    reply = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints must not be taken for an answer
-    epochs = RACES[race][name]()
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        updates = next(epochs)
-        print((time.perf_counter() - start) / updates, file=reply, flush=True)
+def enter(epochs_of, environment, cores):
+    "The beginning of a contender's process."
+    os.environ.update(environment)
+    if cores:
+        os.sched_setaffinity(0, cores)
+    globals()["EPOCHS"] = epochs_of()
 
 
-def surroundings(cores):
-    "The environments of processes that share an update, each on so many cores of its own."
+def epoch():
+    "Do the next epoch of this process's contender; its seconds an update."
+    start = time.perf_counter()
+    updates = next(EPOCHS)  # noqa: F821 (of `enter`)
+    return (time.perf_counter() - start) / updates
+
+
+def surroundings(counts):
+    "The environment and the cores of processes that share an update, each on so many cores of its own."
     own = iter(sorted(os.sched_getaffinity(0)))
-    sockets = [socket.create_server(("localhost", 0)) for _ in cores]
+    sockets = [socket.create_server(("localhost", 0)) for _ in counts]
     addresses = [f"localhost:{each.getsockname()[1]}" for each in sockets]
     for each in sockets:
         each.close()
-    for i, n in enumerate(cores):
+    for i, n in enumerate(counts):
         task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}}
-        pinned = json.dumps([next(own) for _ in range(n)])
-        yield {"TF_CONFIG": json.dumps(task), "TF_NUM_INTRAOP_THREADS": str(n), "PINNED": pinned}
+        environment = {"TF_CONFIG": json.dumps(task), "TF_NUM_INTRAOP_THREADS": str(n)}
+        yield environment, [next(own) for _ in range(n)]
 
 
-class Worker:
-    "A contender in one process or more; what they say goes to a file, which cannot fill up as a pipe does."
-
-    def __init__(self, race, name, cores=()):
-        self.name, self.seconds, self.said = name, [], tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (lives as long as the worker)
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.said, "text": True}
-        each = list(surroundings(cores)) or [{}]
-        command = [*COMMAND, race, "--work", name]
-        self.processes = [subprocess.Popen(command, env=os.environ | env, cwd=ROOT, **pipes) for env in each]
-
-    def answer(self):
-        "The next line of the first process's answers, empty when one of them has died."
-        while not select.select([self.processes[0].stdout], [], [], 1)[0]:
-            if any(process.poll() is not None for process in self.processes):
-                return ""
-        return self.processes[0].stdout.readline()
-
-    def epoch(self):
-        "Have one epoch done; its seconds an update, or None when the contender has failed."
-        try:
-            for process in self.processes:
-                process.stdin.write("go\n")
-                process.stdin.flush()
-            return float(self.answer())
-        except (BrokenPipeError, ValueError):
-            return None
-
-    def end(self):
-        "Kill it; the last line that it said."
-        for process in self.processes:
-            process.kill()
-            process.wait()
-        self.said.seek(0)
-        return (self.said.read().strip().splitlines() or ["no message"])[-1]
+def enrolled(epochs_of, counts=()):
+    "The processes of a contender, each a pool of one."
+    places = list(surroundings(counts)) or [({}, [])]
+    return [ProcessPoolExecutor(1, SPAWN, enter, (epochs_of, *place)) for place in places]
 
 
-def take_turn(worker, racing):
-    "Have an epoch done and counted; a contender that fails leaves the race, with a line that says so."
-    seconds = worker.epoch()
-    if seconds is None:
-        print(f"left out: {worker.name} ({worker.end()})", flush=True)
-        racing.remove(worker)
-    else:
-        worker.seconds.append(seconds)
+def take_turn(name, processes):
+    "Have an epoch done; its seconds an update, or None and a line that says why the contender has failed."
+    doing = [process.submit(epoch) for process in processes]
+    done, _ = wait(doing, return_when=FIRST_EXCEPTION)
+    try:
+        return max(each.result() for each in done)
+    except Exception as error:
+        return print(f"left out: {name} ({error})", flush=True)
 
 
-def run_race(race, workers, rounds):
+def run_race(race, contenders, rounds):
     "Milliseconds an update of each contender, by round, of those that come through."
-    racing, order = list(workers), np.random.default_rng(0)
+    times, order = {name: [] for name in contenders}, np.random.default_rng(0)
     try:
         for round_ in range(rounds + 1):
-            for worker in order.permutation(racing).tolist():
-                take_turn(worker, racing)
+            for name in order.permutation(list(times)).tolist():
+                seconds = take_turn(name, contenders[name])
+                times[name].append(seconds)
+                if seconds is None:
+                    del times[name]
             print(f"{race}: round {round_} of {rounds}", flush=True)
     finally:
-        for worker in racing:
-            worker.end()
-    return {w.name: [s * 1e3 for s in w.seconds[1:]] for w in racing}
+        for process in multiprocessing.active_children():
+            process.kill()
+    return {name: [s * 1e3 for s in seconds[1:]] for name, seconds in times.items()}
 
 
 def table(times):
@@ -131,7 +106,7 @@ def keep(path, race, times):
             other_machine = f"{path} has times of another machine ({name})"
             sys.exit(f"{other_machine}: name another file with --out, or remove it")
     kept[race] = {"provenance": about, "ms_per_update": times}
-    write_json(path, kept)
+    write_json(path, kept, indent=1)
 
 
 def main():
@@ -139,14 +114,12 @@ def main():
     parser.add_argument("race", help=f"the races whose names begin so; of {', '.join(RACES)}")
     parser.add_argument("--rounds", type=int, default=7, help="counted epochs of each contender")
     parser.add_argument("--out", type=Path, default=ROOT / "nbs" / "results" / "speed.json")
-    parser.add_argument("--work", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.work:
-        return work(args.race, args.work)
     if not (races := [race for race in RACES if race.startswith(args.race)]):
         parser.error(f"no race begins with {args.race!r}")
     for race in races:
-        times = run_race(race, [Worker(race, name, CORES.get(name, ())) for name in RACES[race]], args.rounds)
+        contenders = {name: enrolled(how, CORES.get(name, ())) for name, how in RACES[race].items()}
+        times = run_race(race, contenders, args.rounds)
         print(f"{race}\n{table(times)}")
         keep(args.out, race, times)
 

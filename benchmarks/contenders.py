@@ -58,8 +58,8 @@ def through_train(hp):
         yield hp.updates_per_epoch
 
 
-def through_fit(hp, size=28):
-    "Our updates alone, on the devices that the surroundings name; images of another size are noise."
+def through_fit(hp):
+    "Our updates alone, on the devices that the surroundings name."
     from learning_gan.run.devices import choose_strategy
 
     strategy = choose_strategy()  # before anything else of TensorFlow
@@ -67,11 +67,9 @@ def through_fit(hp, size=28):
     from learning_gan.run.recorder import fit_minibatches
     from learning_gan.run.training import build_gan
 
-    rng, hp = np.random.default_rng(0), replace(hp, epochs=10_000)
-    images = digits() if size == 28 else rng.integers(0, 256, (5_000, size, size, 1), np.uint8)
     with strategy.scope():
-        gan = build_gan(hp, 0, images.shape[1:])
-    minibatches = Minibatches(images, hp, 0)
+        gan = build_gan(hp, seed=0)
+    minibatches = Minibatches(digits(), replace(hp, epochs=10_000), 0)
     for _ in in_turns(lambda turns: fit_minibatches(gan, minibatches, callbacks=[turns])):
         yield hp.updates_per_epoch
 
@@ -127,48 +125,6 @@ def a_form(kind, jit, size):
 
 
 # Others
-
-
-def keras_example(hp, **compile_options):
-    "A GAN in the manner of Keras's examples: train_step takes a minibatch, draws z, and makes two passes of each."
-    from learning_gan.core.backend import keras, tf
-    from learning_gan.parts.discriminator import logits_of
-    from learning_gan.parts.networks import build_networks
-
-    class ExampleGAN(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.generator, self.discriminator = build_networks(hp, seed=0)
-            self.cross_entropy = keras.losses.BinaryCrossentropy(from_logits=True)
-            self.d_tracker, self.g_tracker = keras.metrics.Mean("d_loss"), keras.metrics.Mean("g_loss")
-            self.d_adam = keras.optimizers.Adam(hp.learning_rate, hp.beta_1, epsilon=1e-8)
-            self.g_adam = keras.optimizers.Adam(hp.learning_rate, hp.beta_1, epsilon=1e-8)
-
-        def train_step(self, real):
-            z, ones = tf.random.uniform((hp.batch_size, hp.z_size), -1, 1), tf.ones((hp.batch_size, 1))
-            with tf.GradientTape() as tape:
-                fake = self.generator(z, training=True)
-                both = tf.concat([tf.cast(real, "float32") / 127.5 - 1, fake], 0)
-                labels = tf.concat([ones * (1 - hp.smooth), tf.zeros_like(ones)], 0)
-                d_loss = 2 * self.cross_entropy(labels, logits_of(self.discriminator(both, training=True)))
-            self.d_adam.apply(tape.gradient(d_loss, w := self.discriminator.trainable_variables), w)
-            with tf.GradientTape() as tape:
-                fake = self.generator(z, training=True)
-                g_loss = self.cross_entropy(ones, logits_of(self.discriminator(fake, training=True)))
-            self.g_adam.apply(tape.gradient(g_loss, w := self.generator.trainable_variables), w)
-            self.d_tracker.update_state(d_loss)
-            self.g_tracker.update_state(g_loss)
-            return {"d_loss": self.d_tracker.result(), "g_loss": self.g_tracker.result()}
-
-    gan, epoch = ExampleGAN(), 0
-    gan.compile(**compile_options)
-    data = tf.data.Dataset.from_tensor_slices(digits()).shuffle(EPOCH_IMAGES).repeat()
-    data = data.batch(hp.batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
-    while True:
-        steps = dict(initial_epoch=epoch, epochs=epoch + 1, steps_per_epoch=hp.updates_per_epoch)
-        gan.fit(data, **steps, verbose=0, shuffle=False)
-        epoch += 1
-        yield hp.updates_per_epoch
 
 
 def graph_2017():
@@ -288,9 +244,9 @@ def layer(rows, n, m, learns=True, back=True):
     return [(rows, n, m), *([(n, rows, m)] if learns else []), *([(rows, m, n)] if back else [])]
 
 
-def mlp_products(hp, pixels=784):
+def mlp_products(hp):
     "The products of an update, as (rows, inner, columns); those of the logits, a thousand times smaller, are left out."
-    n, hidden = hp.batch_size, hp.g_hidden_size
+    n, hidden, pixels = hp.batch_size, hp.g_hidden_size, 784
     generator = layer(n, hp.z_size, hidden, back=False) + layer(n, hidden, pixels)
     learn_d = layer(2 * n, pixels, hidden, back=False)  # real and fake joined: the fewest products
     return generator + learn_d + layer(n, pixels, hidden, learns=False)
@@ -309,10 +265,10 @@ def dcgan_products(hp):
     return generator + judge(2 * n, learns=True, pixels=False) + judge(n, learns=False, pixels=True)
 
 
-def multiplied(hp, shapes):
+def multiplied(hp, products=mlp_products):
     "Nothing but the matrix products of an update, at the speed of NumPy's."
     rng = np.random.default_rng(0)
-    pairs = [[rng.standard_normal(s, dtype=np.float32) for s in ((n, k), (k, m))] for n, k, m in shapes]
+    pairs = [[rng.standard_normal(s, dtype=np.float32) for s in ((n, k), (k, m))] for n, k, m in products(hp)]
     while True:
         for _ in range(hp.updates_per_epoch):
             for left, right in pairs:
@@ -323,11 +279,10 @@ def multiplied(hp, shapes):
 # The races
 
 
-def grown(size=28, **changes):
+def grown(**changes):
     "Our update and its limit where something has grown."
     hp = recipe("post", **changes)
-    limit = partial(multiplied, hp, mlp_products(hp, size * size))
-    return {OURS: partial(through_fit, hp, size), LIMIT: limit}
+    return {OURS: partial(through_fit, hp), LIMIT: partial(multiplied, hp)}
 
 
 CORES = {"one process, one core": (1,), "one process, two cores": (2,), "two processes, a core each": (1, 1)}
@@ -343,26 +298,23 @@ RACES = {
     "post": {
         OURS: partial(through_train, POST),
         "2017 graph": graph_2017,
-        "Keras example": partial(keras_example, POST, jit_compile=True, steps_per_execution=50),
         "PyTorch": partial(torch_eager, POST, torch_mlp),
         "JAX": jax_scan,
-        LIMIT: partial(multiplied, POST, mlp_products(POST)),
+        LIMIT: partial(multiplied, POST),
     },
     "dcgan": {
         OURS: partial(through_train, DCGAN),
         "ours, compiled by XLA": partial(by_xla, DCGAN),
-        "Keras example": partial(keras_example, DCGAN, jit_compile=False),
         "PyTorch, channels first": partial(torch_eager, DCGAN, torch_dcgan),
         "PyTorch, channels last": partial(torch_eager, DCGAN, torch_dcgan, "channels_last"),
-        LIMIT: partial(multiplied, DCGAN, dcgan_products(DCGAN)),
+        LIMIT: partial(multiplied, DCGAN, dcgan_products),
     },
     "ideas": {name: partial(a_form, *how) for name, how in IDEAS.items()}
-    | {LIMIT: partial(multiplied, POST, mlp_products(POST))},
+    | {LIMIT: partial(multiplied, POST)},
 }
 RACES |= {f"scaling batch {n}": grown(batch_size=n) for n in (10, 25, 50, 100, 200, 400, 800)}
 WIDTHS = (128, 256, 512, 1024, 2048, 4096)
 RACES |= {f"scaling width {n}": grown(g_hidden_size=n, d_hidden_size=n) for n in WIDTHS}
-RACES |= {f"scaling size {n}": grown(size=n) for n in (28, 32, 64)}
 RACES |= {
     f"devices {name} {n}": dict.fromkeys(CORES, partial(through_fit, recipe(name, batch_size=n)))
     for name, n in (("post", 100), ("post", 1_000), ("post", 10_000), ("dcgan", 100))

@@ -1,4 +1,4 @@
-"""`python -m studies court …`: do a study, or go on with it."""
+"""`python -m studies trial …`: do a study, or go on with it."""
 
 import importlib
 import sys

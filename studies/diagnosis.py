@@ -4,16 +4,15 @@ nbs/results/diagnosis.json, for chapter 21. A cell is `failure/NAME`, `healthy/N
 for a failure with one more thing changed; each run leaves its record and, unless it diverged, its scores.
 """
 
-import shutil
 from dataclasses import replace
 
-from learning_gan.measure.records import read_run
 from learning_gan.run.sampling import sample
-from learning_gan.trials.changes import FAILURES, HEALTHY, as_json, load_best, score_of, train_change
+from learning_gan.trials.changes import FAILURES, HEALTHY, load_best, score_of, train_change
 from learning_gan.trials.studies import Study
 from studies import ABOUT, SEED, mnist, reference, without
+from studies.failures import record_of
 
-FEW, MORE = range(15, 18), range(15, 20)  # museum.json has 0 to 14
+FEW, MORE = range(15, 18), range(15, 20)  # failures.json has 0 to 14
 
 
 def with_(failure, images=None, **changes):
@@ -47,9 +46,7 @@ def do(path, cell: str, seed: int, n: int, **changes) -> dict:
     run, scores = path.with_suffix(""), None
     if train_change(CHANGES[cell], mnist(), run, seed, **changes):
         scores = score_of(sample(load_best(run), n, SEED), reference(n))
-    record = as_json(read_run(run))
-    shutil.rmtree(run)
-    return {"record": record, "scores": scores}
+    return {"record": record_of(run), "scores": scores}
 
 
 def pack(runs: dict, how: dict) -> dict:

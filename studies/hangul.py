@@ -16,15 +16,12 @@ draws. With the rate that falls in the last 36 % of 22 epochs, the first 14 epoc
 before; that run goes on.
 """
 
-import csv
 import time
 from dataclasses import asdict
 from functools import partial
 
 import numpy as np
 
-from learning_gan.core.backend import keras
-from learning_gan.core.files import atomic_path
 from learning_gan.measure.measures import nearest_training_images
 from learning_gan.measure.reader import READER, READER_SHA256, read_right, score_syllables
 from learning_gan.parts.data import load_mnist, to_pixels
@@ -32,35 +29,14 @@ from learning_gan.parts.recipes import recipe
 from learning_gan.parts.syllables import FONTS, HANGUL_SHA256, KINDS, letters_of, split
 from learning_gan.run.hangul import draw_codes, styles_of, write
 from learning_gan.run.sampling import load_generator
-from learning_gan.run.training import train
 from learning_gan.trials.studies import Study
-from studies import SEED, without
+from studies import SEED, save_arrays, train_beside, without
 from studies._paste import pasted
 from studies._second_reader import read_again
 
 EPOCHS, N = 22, 1_960
 SHOWN = {"z": "z-0", "l1": "l1-0", "font": "font-0"}  # runs that are drawn
 ROWS = 14  # syllables in a picture, and as many styles
-
-
-class Minutes(keras.callbacks.Callback):
-    "Writes down after each epoch how many minutes of the processor it took."
-
-    def __init__(self, path):
-        super().__init__()
-        self.path = path
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.start = time.process_time()
-
-    def on_epoch_end(self, epoch, logs=None):
-        with self.path.open("a", newline="") as file:
-            csv.writer(file).writerow([epoch + 1, (time.process_time() - self.start) / 60])
-
-    def read(self) -> float:
-        "The minutes of all epochs; where one was done twice, the later time counts."
-        rows = dict(csv.reader(self.path.read_text().splitlines()))
-        return len(rows) and sum(map(float, rows.values()))
 
 
 def _again(path, images, codes):
@@ -71,9 +47,8 @@ def _again(path, images, codes):
 
 def trained(changes, path, seed, epochs, n):
     "A recipe with some values changed, trained in a run folder that it goes on with, and its score."
-    run, minutes = path.with_suffix(""), Minutes(path.with_suffix(".csv"))
     data, hp = load_mnist("hangul"), recipe("hangul", **{"epochs": epochs} | changes)
-    train(hp, data, run, seed, callbacks=(minutes,), verbose=False)
+    run, took = train_beside(path, hp, data, seed, clock=lambda: time.process_time() / 60)
     generator = load_generator(run, average=True)
     score, codes = score_syllables(generator, data, n, SEED), np.resize(split()[1], n)
     styles = np.random.default_rng(SEED).integers(0, styles_of(generator), n)
@@ -81,7 +56,7 @@ def trained(changes, path, seed, epochs, n):
         "again_unseen": _again(path, draw_codes(generator, codes, styles, SEED), codes)
     }
     floor = score["real"] | {"again_unseen": _again(path, data.test.images, data.test.labels)}
-    return {"minutes": minutes.read(), "recipe": asdict(hp)} | found | {"floor": floor}
+    return {"minutes": took.spent(), "recipe": asdict(hp)} | found | {"floor": floor}
 
 
 def cut(path, seed, epochs, n):
@@ -151,8 +126,7 @@ def pictures(runs) -> dict:
 def after(runs, out) -> None:
     "The pictures, once there is a run to draw."
     if (runs / "z-0.json").exists():
-        with atomic_path(out / "hangul.npz") as temporary:
-            np.savez_compressed(temporary, **pictures(runs))
+        save_arrays(out / "hangul.npz", **pictures(runs))
 
 
 ABOUT = {"data": {"name": "hangul", "sha256": HANGUL_SHA256}, "classifier_sha256": READER_SHA256}

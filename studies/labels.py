@@ -6,22 +6,17 @@ errors are counted after each epoch, for the curve; those of seeds below 10 were
 those of `gan` when `long`, which trains its seeds for 300 epochs, was added. What counts is the end.
 """
 
-import csv
 import json
-import time
 
 import numpy as np
 
-from learning_gan.core.backend import keras
-from learning_gan.core.files import atomic_path
 from learning_gan.parts.data import to_pixels
 from learning_gan.parts.recipes import recipe
 from learning_gan.run.folder import read_samples
 from learning_gan.run.hundred_labels import hide_labels, load_classifier, predicted, train_alone
 from learning_gan.run.sampling import load_generator, sample
-from learning_gan.run.training import train
 from learning_gan.trials.studies import Study, interval
-from studies import ABOUT, by_cell, mnist
+from studies import ABOUT, by_cell, mnist, save_arrays, train_beside
 
 ARMS = {"gan": {}, "long": {"epochs": 300}, "first": {"model": "labels_first"}}  # of the recipe `labels`
 CELLS = {"gan/100": range(10, 20), "gan/50": range(10, 15), "gan/20": range(10, 15)}
@@ -30,39 +25,26 @@ CELLS |= {"long/100": range(10, 20), "first/100": range(7)}  # `first` was given
 SHOWN, LOST = "gan-100-10", ("first-100-6", (24, 25, 26, 27, 30))  # runs that are drawn, some epochs
 
 
-class Curve(keras.callbacks.Callback):
-    "Writes down after each epoch how many test images are wrong, and the seconds that it took."
+def mistaken(classifier) -> np.ndarray:  # bool [10000]
+    "Which test images a classifier takes for another digit."
+    return predicted(classifier, mnist().test.images) != mnist().test.labels
 
-    def __init__(self, path):
-        super().__init__()
-        self.path = path
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self.start = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        wrong = predicted(self.model.classifier(), mnist().test.images) != mnist().test.labels
-        with self.path.open("a", newline="") as file:
-            csv.writer(file).writerow([epoch + 1, wrong.sum(), time.monotonic() - self.start])
-
-    def read(self) -> dict:
-        "Errors by epoch, and the seconds of all; where an epoch was done twice, the later one counts."
-        rows = {int(epoch): row for epoch, *row in csv.reader(self.path.read_text().splitlines())}
-        errors, seconds = zip(*(rows[epoch] for epoch in sorted(rows)), strict=True)
-        return {"curve": [*map(int, errors)], "seconds": sum(map(float, seconds))}
+def errors(model, epoch) -> list:
+    "How many test images are wrong now."
+    return [mistaken(model.classifier()).sum()]
 
 
 def do(path, cell: str, seed: int, **changes) -> dict:
     "Train an arm of the study, in a run folder that it goes on with, and count its errors."
     arm, labels = cell.split("/")
     if arm in ARMS:
-        run, curve = path.with_suffix(""), Curve(path.with_suffix(".csv"))
         hp = recipe("labels", **ARMS[arm] | {"labels": int(labels)} | changes)
-        train(hp, mnist(), run, seed, callbacks=(curve,), verbose=False)
-        return json.loads((run / "result.json").read_text()) | {"arm": arm} | curve.read()
+        run, epochs = train_beside(path, hp, mnist(), seed, look=errors)
+        took = {"curve": [*map(int, epochs.columns()[0])], "seconds": epochs.spent()}
+        return json.loads((run / "result.json").read_text()) | {"arm": arm} | took
     _, labelled = hide_labels(mnist(), int(labels), seed)
-    classifier = train_alone(labelled, seed, noise=arm == "noise")
-    wrong = predicted(classifier, mnist().test.images) != mnist().test.labels
+    wrong = mistaken(train_alone(labelled, seed, noise=arm == "noise"))
     return {"labels": int(labels), "seed": seed, "errors": int(wrong.sum()), "n_test": len(wrong), "arm": arm}
 
 
@@ -93,8 +75,7 @@ def after(runs, out) -> None:
     "The pictures, once the runs that are drawn are finished."
     shown, lost = runs / SHOWN, runs / LOST[0]
     if all((run / "result.json").exists() for run in (shown, lost)):
-        with atomic_path(out / "hundred_labels.npz") as temporary:
-            np.savez_compressed(temporary, **pictures(shown, lost, LOST[1]))
+        save_arrays(out / "hundred_labels.npz", **pictures(shown, lost, LOST[1]))
 
 
 STUDY = Study("labels", "hundred_labels", do, CELLS, {}, pack, unpack, {"data": ABOUT["data"]}, after=after)

@@ -3,7 +3,6 @@
 The post's own recipe is in the study `scores`.
 """
 
-import time
 from dataclasses import asdict
 
 from learning_gan.measure.measures import agreement
@@ -11,18 +10,16 @@ from learning_gan.measure.scoring import MEASURES
 from learning_gan.parts.minibatches import labels_in_turn
 from learning_gan.parts.recipes import recipe
 from learning_gan.run.sampling import load_model, sample
-from learning_gan.run.training import train
 from learning_gan.trials.studies import Study, interval
-from studies import ABOUT, SEED, by_cell, mnist, reference, without
+from studies import ABOUT, SEED, by_cell, mnist, reference, train_beside, without
 
 CELLS = {"steady": range(20), "tuned": range(20), "dcgan": range(5), "digits": range(5)}
 
 
 def do(path, cell: str, seed: int, n: int, **changes) -> dict:
     "Train a recipe, and score it at the end."
-    run, start = path.with_suffix(""), time.monotonic()
-    train(recipe(cell, **changes), mnist(), run, seed, verbose=False)
-    score, gan = {"seconds": time.monotonic() - start}, load_model(run)
+    run, epochs = train_beside(path, recipe(cell, **changes), mnist(), seed)
+    score, gan = {"seconds": epochs.spent()}, load_model(run)
     for kind, generator in (("generated", gan.generator), ("averaged", gan.averaged_generator())):
         images = sample(generator, n, SEED)
         score[kind] = reference(n).measure(images)

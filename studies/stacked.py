@@ -15,19 +15,16 @@ Settled before the first run:
   is below the best of the next. With fewer than three seeds an arm, nothing is said of it but what was seen.
 """
 
-import time
 from functools import cache
 
 import numpy as np
 
-from learning_gan.core.files import atomic_path
 from learning_gan.measure.measures import STACKS, count_modes
 from learning_gan.parts.data import Dataset, load_mnist, to_pixels
 from learning_gan.parts.recipes import recipe
 from learning_gan.run.sampling import load_model, sample
-from learning_gan.run.training import train
 from learning_gan.trials.studies import Study
-from studies import ABOUT, SEED
+from studies import ABOUT, SEED, by_arm, save_arrays, train_beside
 
 ARMS = {
     "none": {"loss": "non_saturating", "beta_1": 0.5},
@@ -64,9 +61,8 @@ def count(images: np.ndarray) -> dict:
 
 def do(path, cell: str, seed: int, n: int, **changes) -> dict:
     "Train an arm, in a run folder that it goes on with, and count its modes."
-    run, start = path.with_suffix(""), time.monotonic()
-    train(recipe("stacked", **changes | ARMS[cell]), stacks(), run, seed, verbose=False)
-    minutes, gan = (time.monotonic() - start) / 60, load_model(run)
+    run, epochs = train_beside(path, recipe("stacked", **changes | ARMS[cell]), stacks(), seed)
+    gan, minutes = load_model(run), epochs.spent() / 60
     found = {"arm": cell, "seed": seed, "updates": int(gan.updates.numpy()), "minutes": minutes}
     images = sample(gan.averaged_generator(), n, SEED)
     np.save(path.with_suffix(".npy"), to_pixels(images[:SHOWN]))
@@ -87,19 +83,13 @@ def pack(runs: dict, how: dict) -> dict:
     return {"floor": floor(how["n"]), "runs": list(runs.values())}
 
 
-def unpack(kept: dict) -> dict:
-    "The runs again."
-    return {(run["arm"], run["seed"]): run for run in kept["runs"]}
-
-
 def after(runs, out) -> None:
     "What each arm draws with its first seed."
     kept = {arm: runs / f"{arm}-0.npy" for arm in ARMS}
     shown = {arm: np.load(path) for arm, path in kept.items() if path.exists()}
-    with atomic_path(out / "stacked.npz") as temporary:
-        np.savez_compressed(temporary, real=stacks().test.images[:SHOWN], **shown)
+    save_arrays(out / "stacked.npz", real=stacks().test.images[:SHOWN], **shown)
 
 
 HOW = {"n": 26_000, "epochs": 4}
 CELLS = dict.fromkeys(ARMS, range(3))
-STUDY = Study("stacked", "stacked", do, CELLS, HOW, pack, unpack, ABOUT, after=after)
+STUDY = Study("stacked", "stacked", do, CELLS, HOW, pack, by_arm, ABOUT, after=after)

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from learning_gan.trials.studies import load_results
 
 ROOT = Path(__file__).parent.parent
 SCORE = {*MEASURES, "kid_ci95", "histogram"}
-NAMES = ("court", "labels", "museum", "parity", "recipes", "scores")
+NAMES = ("failures", "labels", "parity", "recipes", "scores", "trial")
 
 
 def study_of(name):
@@ -79,7 +78,7 @@ def check_recipes(kept):
             assert means["frechet"]["mean"] == pytest.approx(found) and set(one["runs"][0][kind]) >= SCORE
 
 
-def check_court(kept):
+def check_trial(kept):
     "Every score of every change and seed; where a training diverged there is none."
     for entry in kept["variants"]:
         change, seeds = CHANGES[entry["name"]], entry["seeds"]
@@ -100,8 +99,8 @@ def check_labels(kept):
         assert mean["mean"] == pytest.approx(np.mean(errors)) and mean["ci95"][0] >= 0
 
 
-CHECKS = {"scores": check_scores, "parity": check_parity, "recipes": check_recipes, "court": check_court}
-CHECKS |= {"labels": check_labels, "museum": lambda kept: None}  # chapter 21 looks at its records
+CHECKS = {"scores": check_scores, "parity": check_parity, "recipes": check_recipes, "trial": check_trial}
+CHECKS |= {"labels": check_labels, "failures": lambda kept: None}  # chapter 21 looks at its records
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -131,12 +130,12 @@ def test_results_are_found_and_read_without_tensorflow(tmp_path):
 SMALL = {
     "scores": ["--seeds", "2", "--set", "epochs=1", "n=200", "curve_n=100", "every=1"],
     "recipes": ["--only", "tuned", "--seeds", "2", "--set", "epochs=1", "n=200"],
-    "court": ["--only", "steady/as_is", "--seeds", "2", "--set", "epochs=1", "n=200"],
-    "museum": ["--only", "undertrained", "--seeds", "2", "--set", "shown=1", "n=200"],
+    "trial": ["--only", "steady/as_is", "--seeds", "2", "--set", "epochs=1", "n=200"],
+    "failures": ["--only", "undertrained", "--seeds", "2", "--set", "shown=1", "n=200"],
     "labels": ["--only", "gan/20", "--seeds", "2", "--set", "epochs=1", "g_hidden_size=2", "d_hidden_size=8"],
     "parity": ["--seeds", "2", "--set", "epochs=1", "batch_size=1000", "n=200"],
 }
-BESIDE = {"scores": "baseline.keras", "museum": "museum.npz"}  # what a study leaves beside its results
+BESIDE = {"scores": "baseline.keras", "failures": "failures.npz"}  # what a study leaves beside its results
 
 
 @pytest.mark.long
@@ -218,28 +217,31 @@ def test_workers_end_soon_after_a_study_that_is_interrupted_or_killed(tmp_path, 
 # The race
 
 RACERS = """
-import os, sys, time
+import os
 
-name, reply = sys.argv[-1], os.fdopen(os.dup(1), "w")
-os.dup2(2, 1)
-for i, _ in enumerate(sys.stdin):
-    if name == "talks":
-        print("a line that nobody reads\\n" * 50_000, flush=True)
-    if name == "dies in round 1" and i == 1:
-        if os.fork():
-            sys.exit("out of breath")
-        time.sleep(60)  # a child that keeps the pipe of the dead open
-    print(0.01, file=reply, flush=True)
+def runs():
+    while True:
+        yield 1
+
+def raises():
+    yield 1
+    raise RuntimeError("out of breath")
+
+def dies():
+    yield 1
+    os._exit(7)
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
-def test_a_race_outlives_its_contenders(capsys, monkeypatch):
-    monkeypatch.setattr(bench, "COMMAND", [sys.executable, "-c", RACERS])
-    names = ["talks", "dies in round 1", "runs"]
-    times = bench.run_race("post", [bench.Worker("post", name) for name in names], rounds=3)
-    assert {name: len(ms) for name, ms in times.items()} == {"talks": 3, "runs": 3}
-    assert "left out: dies in round 1 (out of breath)" in capsys.readouterr().out
+def test_a_race_outlives_its_contenders(tmp_path, capsys, monkeypatch):
+    (tmp_path / "racers.py").write_text(RACERS)
+    monkeypatch.syspath_prepend(tmp_path)
+    racers = importlib.import_module("racers")
+    contenders = {name: bench.enrolled(getattr(racers, name)) for name in ("raises", "dies", "runs")}
+    times = bench.run_race("post", contenders, rounds=3)
+    assert {name: len(ms) for name, ms in times.items()} == {"runs": 3}
+    said = capsys.readouterr().out
+    assert "left out: raises (out of breath)" in said and "left out: dies (A process" in said
 
 
 def test_times_of_two_machines_are_kept_apart(tmp_path, monkeypatch):

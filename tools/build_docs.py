@@ -19,7 +19,7 @@ from pathlib import Path
 
 import nbdev.doclinks
 import pypandoc
-from chapters import ROOT, page_name, reading_order, source
+from chapters import ROOT, only_imports, page_name, reading_order, source
 from finish_site import function_spaces
 from nbdev.quarto import refresh_quarto_yml
 from nbdev.serve import proc_nbs
@@ -56,8 +56,7 @@ def to_be_swapped(above: dict, below: dict) -> bool:
     "Whether two neighbours are imports below a name, or a name below its code."
     if name := re.search(r"^show_doc\((\w+)\)", source(below), re.M):
         return bool(re.search(rf"^(def|class) {name[1]}\b", source(above), re.M))
-    code = below["cell_type"] == "code" and not re.search(r"^(?!#|from |import |[\s)])", source(below), re.M)
-    return "show_doc(" in source(above) and code and "import " in source(below)
+    return "show_doc(" in source(above) and only_imports(below)
 
 
 def stage(processed: Path, target: Path) -> None:

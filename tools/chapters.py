@@ -53,6 +53,12 @@ def source(cell: dict) -> str:
     return "".join(cell["source"])
 
 
+def only_imports(cell: dict) -> bool:
+    "Whether a cell only imports, and sets the style."
+    other = re.search(r"^(?!#|from |import |use_style\(\)$|[\s)])", source(cell), re.M)
+    return cell["cell_type"] == "code" and "import " in source(cell) and not other
+
+
 def said(output: dict) -> str:
     "What an output says in words, as Markdown."
     data = output.get("data", {})

@@ -8,41 +8,30 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from chapters import ROOT
+
 WATCHED = ("nbs/**/*.ipynb", "learning_gan/**/*.py")
 
 
-def fresh_export(root: Path, target: Path) -> None:
-    "Copy what nbdev reads from `root` to `target`, then clean and export there."
+def stale_files(copy: Path) -> list[str]:
+    "The watched files that differ between the checkout and a fresh export of a copy, or exist in only one of them."
     unread = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints", "*.npz", "*.keras")
     for folder in ("nbs", "learning_gan"):
-        shutil.copytree(root / folder, target / folder, ignore=unread)
-    shutil.copy(root / "settings.ini", target)
-    for module in (target / "learning_gan").rglob("*.py"):
-        if module.name != "__init__.py":
-            module.unlink()  # so that a module no notebook exports any more is noticed
+        shutil.copytree(ROOT / folder, copy / folder, ignore=unread)
+    shutil.copy(ROOT / "settings.ini", copy)
+    for module in {*(copy / "learning_gan").rglob("*.py")} - {copy / "learning_gan" / "__init__.py"}:
+        module.unlink()  # so that a module no notebook exports any more is noticed
     for command in ("nbdev_clean", "nbdev_export"):
-        subprocess.run([Path(sys.executable).parent / command], cwd=target, check=True)
-
-
-def stale_files(root: Path, target: Path) -> list[str]:
-    "The watched files that differ between the two trees, or exist in only one of them."
-    names = {
-        os.fspath(p.relative_to(tree)) for tree in (root, target) for glob in WATCHED for p in tree.glob(glob)
-    }
-    _, differ, missing = filecmp.cmpfiles(root, target, sorted(names), shallow=False)
+        subprocess.run([Path(sys.executable).parent / command], cwd=copy, check=True)
+    paths = [(path, tree) for tree in (ROOT, copy) for glob in WATCHED for path in tree.glob(glob)]
+    names = {os.fspath(path.relative_to(tree)) for path, tree in paths}
+    _, differ, missing = filecmp.cmpfiles(ROOT, copy, sorted(names), shallow=False)
     return sorted(differ + missing)
 
 
-def main() -> None:
-    "Compare the checkout with a fresh clean and export of a copy of it."
+if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
-        fresh_export(ROOT, Path(folder))
-        stale = stale_files(ROOT, Path(folder))
+        stale = stale_files(Path(folder))
     if stale:
         sys.exit("\n  ".join(["Not what nbdev_clean and nbdev_export make of it (run make export):", *stale]))
     print("The notebooks are clean, and the package is their export.")
-
-
-if __name__ == "__main__":
-    main()

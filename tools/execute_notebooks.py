@@ -4,7 +4,6 @@ Cells that are plumbing are folded, so that a reader who opens a chapter in Jupy
 """
 
 import argparse
-import ast
 import os
 import shutil
 import subprocess
@@ -14,7 +13,7 @@ import time
 from pathlib import Path
 
 import nbformat
-from chapters import NOTEBOOKS, ROOT, reading_order, source
+from chapters import NOTEBOOKS, ROOT, only_imports, reading_order, source
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from traitlets.config import Config
@@ -22,18 +21,8 @@ from traitlets.config import Config
 
 def is_plumbing(cell: dict) -> bool:
     "Whether a cell does nothing that a learner came for: hidden on the site, or only imports."
-    text = source(cell)
-    if cell["cell_type"] != "code":
-        return False
-    if text.startswith(("#| hide", "#| default_exp")):
-        return True
-    try:
-        statements = ast.parse(text).body
-    except SyntaxError:  # a magic command
-        return False
-    imports = [s for s in statements if isinstance(s, ast.Import | ast.ImportFrom)]
-    rest = {ast.unparse(s) for s in statements if s not in imports}
-    return bool(imports) and rest <= {"use_style()"}
+    hidden = source(cell).startswith(("#| hide", "#| default_exp"))
+    return cell["cell_type"] == "code" and (hidden or only_imports(cell))
 
 
 def save(notebook: nbformat.NotebookNode, path: Path) -> None:

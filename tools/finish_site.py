@@ -140,8 +140,7 @@ def times(notebook: dict) -> str:
 
 def chapter_tools(name: str, notebook: dict) -> str:
     "The line under a chapter's title: times, Colab, download."
-    config = settings()
-    place = f"{config['user']}/{config['repo']}/blob/{config['branch']}/nbs/{name}"
+    place = "{user}/{repo}/blob/{branch}/nbs/".format(**settings()) + name
     copy = os.path.relpath(f"notebooks/{name}", Path(name).parent)
     return (
         f'<div class="chapter-tools"><span class="chapter-times">{times(notebook)}</span>'
@@ -149,11 +148,6 @@ def chapter_tools(name: str, notebook: dict) -> str:
         f"{both_languages('Colab에서 열기', 'Open in Colab')}</a>"
         f'<a class="chapter-button" href="{copy}" download>{both_languages("노트북 내려받기", "Download notebook")}</a></div>'
     )
-
-
-def digest(data: bytes) -> str:
-    "A key for a picture."
-    return hashlib.sha256(data).hexdigest()
 
 
 def figures(notebook: dict) -> list[tuple[dict, dict, bytes]]:
@@ -166,10 +160,10 @@ def figures(notebook: dict) -> list[tuple[dict, dict, bytes]]:
     ]
 
 
-def drawn_sizes(notebook: dict) -> dict[str, tuple[int, int]]:
+def drawn_sizes(notebook: dict) -> dict[bytes, tuple[int, int]]:
     "The size in CSS pixels of each picture of a notebook that says it: figures are saved at twice that."
     said = [(output["metadata"].get("image/png", {}), data) for _, output, data in figures(notebook)]
-    return {digest(data): (size["width"], size["height"]) for size, data in said if "width" in size}
+    return {data: (size["width"], size["height"]) for size, data in said if "width" in size}
 
 
 def size_attributes(tag: str, data: bytes, drawn: tuple[int, int] | None) -> str:
@@ -183,24 +177,24 @@ def size_attributes(tag: str, data: bytes, drawn: tuple[int, int] | None) -> str
     return f' width="{width}" height="{height}"'
 
 
-def pictures(text: str, page: Path, sizes: dict[str, tuple[int, int]]) -> str:
+def pictures(text: str, page: Path, sizes: dict[bytes, tuple[int, int]]) -> str:
     "Keep every picture of the chapter in a file, with its size and a text; it is loaded when it comes into view."
     folder = page.parent / f"{page.stem}_files"
-    known = {digest(path.read_bytes()): path for path in folder.rglob("*") if path.is_file()}
+    known = {path.read_bytes(): path for path in folder.rglob("*") if path.is_file()}
 
     def picture(match: re.Match) -> str:
         tag, place = match[0], match["place"]
         kind, written, data = place.removeprefix("data:image/").partition(";base64,")
         data = base64.b64decode(data) if written else (page.parent / place).read_bytes()
-        if digest(data) not in known:
+        if data not in known:
             folder.mkdir(exist_ok=True)
-            known[digest(data)] = folder / f"{page.stem}-{digest(data)[:12]}.{kind}"
-            known[digest(data)].write_bytes(data)
-        path = known[digest(data)].relative_to(page.parent).as_posix()
+            known[data] = folder / f"{page.stem}-{hashlib.sha256(data).hexdigest()[:12]}.{kind}"
+            known[data].write_bytes(data)
+        path = known[data].relative_to(page.parent).as_posix()
         more = "" if "alt=" in tag else ' alt=""'
-        more += size_attributes(tag.replace(place, ""), data, sizes.get(digest(data)))
+        more += size_attributes(tag.replace(place, ""), data, sizes.get(data))
         more += "" if "loading=" in tag else ' loading="lazy"'
-        more += " data-wide" if sizes.get(digest(data), (0, 0))[0] > WIDE else ""
+        more += " data-wide" if sizes.get(data, (0, 0))[0] > WIDE else ""
         return tag.replace(f'src="{place}"', f'src="{path}"{more}')
 
     place = r"data:image/\w+;base64,[^\"]+|[\w.-]+_files/[^\"]+"
@@ -339,10 +333,9 @@ def title_block(text: str, line: str | None, tools: str) -> str:
 def finish_page(path: Path, name: str, notebook: dict) -> str:
     "The text of a page, but for its links, its number and what stands under its title."
     text = tidy_signatures(path.read_text(encoding="utf-8"))
-    api = (
-        r'(<h3\b[^>]*class=")(anchored"[^>]*>[A-Za-z_][\w.]*</h3>)'  # a heading that is a name of the package
-    )
-    text = mark_languages(re.sub(api, r"\1api-name \2", function_spaces(text).replace(*BAR)))
+    name_of_package = r'(<h3\b[^>]*class=")(anchored"[^>]*>[A-Za-z_][\w.]*</h3>)'
+    text = re.sub(name_of_package, r"\1api-name \2", function_spaces(text).replace(*BAR))
+    text = mark_languages(text)
     text = re.sub(r'(/nbs/)[\w./-]+\.ipynb(")', rf"\g<1>{name}\2", text)  # `View source`, with its number
     return card(pictures(FROM_ELSEWHERE.sub("", text), path, drawn_sizes(notebook)))
 

@@ -1,6 +1,5 @@
-"""Make what the site shows besides the chapters: favicon, social card, the font of its formulas.
+"""Make what the site shows besides the chapters: its social card, and the font of its formulas.
 
-    python tools/make_assets.py favicon
     python tools/make_assets.py card            # needs Chromium and Playwright (the extra `browser`)
     python tools/make_assets.py font FILE.otf   # STIX Math, from Debian's fonts-stix; needs brotli
 
@@ -8,18 +7,17 @@ The results are in nbs/assets and are committed; this file says how they came ab
 """
 
 import base64
-import json
 import shutil
 import sys
 from pathlib import Path
 
+from chapters import NOTEBOOKS, read
+from finish_site import figures
+
 from learning_gan.core.style import COLORS
 
-ROOT = Path(__file__).resolve().parent.parent
-ASSETS = ROOT / "nbs" / "assets"
+ASSETS = NOTEBOOKS / "assets"
 
-# A G of five by five pixels, the last of which is real.
-G = ("01110", "10000", "10111", "10001", "0111R")
 FONT_RANGES = (
     "U+0020-007E,U+00A0,U+00AC,U+00B1,U+00B7,U+00D7,U+00F7,U+02C6,U+02DC,U+0302,U+0303,U+0304,U+0391-03A9,U+03B1-03C9,"
     "U+03D1,U+03D5,U+03F5,U+2013,U+2016,U+2026,U+2032-2033,U+203E,U+2061-2064,U+2102,U+210E,U+2112,U+2113,U+2115,"
@@ -30,34 +28,18 @@ FONT_RANGES = (
 )
 
 
-def favicon() -> str:
-    "The mark of the project as SVG: from the generator's colour to the discriminator's, with one real pixel."
-    places = [
-        (6 + 4 * x, 6 + 4 * y) for y, row in enumerate(G) for x, pixel in enumerate(row) if pixel == "1"
-    ]
-    pixels = "".join(f'<rect x="{x}" y="{y}" width="4" height="4"/>' for x, y in places)
-    fill = f'fill="{COLORS["real"]}" stroke="#fff" stroke-width=".8"'
-    real = f'<rect x="22" y="22" width="4" height="4" {fill}/>'
-    return (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><defs><linearGradient id="g" x2="1" y2="1">'
-        f'<stop stop-color="{COLORS["generator"]}"/><stop offset="1" stop-color="{COLORS["discriminator"]}"/>'
-        f'</linearGradient></defs><rect width="32" height="32" rx="6" fill="url(#g)"/><g fill="#fff">{pixels}</g>{real}</svg>\n'
-    )
-
-
 def results() -> str:
     "The picture of results on the home page, as a data URI."
-    for cell in json.loads((ROOT / "nbs" / "index.ipynb").read_text(encoding="utf-8"))["cells"]:
-        for output in cell.get("outputs", []):
-            if "image/png" in output.get("data", {}):
-                return "data:image/png;base64," + "".join(output["data"]["image/png"]).strip()
-    sys.exit("nbs/index.ipynb holds no picture: execute it first (make notebooks)")
+    drawn = (data for *_, data in figures(read("index.ipynb")))
+    return f"data:image/png;base64,{base64.b64encode(next(drawn)).decode()}"
 
 
-def card_page() -> str:
-    "The social card as a page of 1200 by 630 pixels."
-    mark = base64.b64encode(favicon().encode()).decode()
-    return f"""<!doctype html><meta charset="utf-8"><style>
+def card() -> None:
+    "Write nbs/assets/card.png, a page of 1200 by 630 pixels."
+    from playwright.sync_api import sync_playwright
+
+    mark = base64.b64encode((ASSETS / "favicon.svg").read_bytes()).decode()
+    text = f"""<!doctype html><meta charset="utf-8"><style>
     body {{ margin: 0; width: 1200px; height: 630px; box-sizing: border-box; padding: 56px 64px; background: #14171b;
            color: #fff; font-family: "Noto Sans CJK KR", "Apple SD Gothic Neo", "Malgun Gothic", sans-serif;
            border-top: 12px solid; border-image: linear-gradient(90deg, {COLORS["generator"]}, {COLORS["discriminator"]},
@@ -68,17 +50,11 @@ def card_page() -> str:
     </style><h1><img class="mark" src="data:image/svg+xml;base64,{mark}">GAN 배우기 · Learning GAN</h1>
     <p>잡음에서 숫자까지, 노트북으로 · From noise to digits, in notebooks</p>
     <div><img class="results" src="{results()}"></div>"""
-
-
-def card() -> None:
-    "Write nbs/assets/card.png."
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
         flags = ["--headless", "--no-sandbox", "--disable-gpu"]
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
         page = browser.new_page(viewport={"width": 1200, "height": 630})
-        page.set_content(card_page())
+        page.set_content(text)
         page.screenshot(path=ASSETS / "card.png")
         browser.close()
 
@@ -100,17 +76,11 @@ def font(path: Path) -> None:
     small.save(target)
 
 
-def main() -> None:
-    "Make one of the three."
-    made = {"favicon": lambda: (ASSETS / "favicon.svg").write_text(favicon(), encoding="utf-8"), "card": card}
+if __name__ == "__main__":
     match sys.argv[1:]:
         case ["font", file]:
             font(Path(file))
-        case [what] if what in made:
-            made[what]()
+        case ["card"]:
+            card()
         case _:
             sys.exit(__doc__)
-
-
-if __name__ == "__main__":
-    main()

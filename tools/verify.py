@@ -77,16 +77,11 @@ class Page:
         return [found for words in all_words if (found := self.fault(words, value, files))]
 
 
-def results(root: Path) -> dict:
-    "The result files by name, and what else an expression may use."
-    folder = root / "nbs" / "results"
-    return TOOLS | {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in folder.glob("*.json")}
-
-
 def claims(root: Path) -> Iterator[tuple[str, Page, str, list[str], dict]]:
     "Each claim: the page's name, the page, the expression, the words and the names that it may use."
-    tables = tomllib.loads((root / "nbs" / "results" / "claims.toml").read_text(encoding="utf-8"))
-    names = results(root)
+    folder = root / "nbs" / "results"
+    files = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in folder.glob("*.json")}
+    tables, names = tomllib.loads((folder / "claims.toml").read_text(encoding="utf-8")), TOOLS | files
     for name, expression in tables.pop("names").items():
         names[name] = eval(expression, names)
     for name, table in tables.items():

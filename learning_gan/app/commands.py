@@ -174,12 +174,12 @@ def score_command(argv: list[str] | None = None) -> None:
     flag("--data_dir", type=home_path, help="folder of the data's files")
 
     with _command(parser, argv) as (args, interrupts):
-        from learning_gan.measure.scoring import save_score, score_run, score_table
+        from learning_gan.measure.scoring import score_run, score_table
 
         score = score_run(args.run, args.n, args.seed, args.data_dir, args.average)
         interrupts.check()
         if args.json:
-            save_score(score, args.json)
+            write_json(args.json, score)
         print(score_table(score))
         if args.json:
             print(f"wrote the score to {args.json}")

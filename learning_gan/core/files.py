@@ -48,10 +48,10 @@ def atomic_path(path: str | os.PathLike):
         temporary.unlink(missing_ok=True)
 
 
-def write_json(path: str | os.PathLike, value) -> None:
-    "Write a value as JSON."
+def write_json(path: str | os.PathLike, value, indent: int = 2) -> None:
+    "Write a value as JSON, whole or not at all."
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(value, indent=indent) + "\n", encoding="utf-8")
 
 # %% ../../nbs/machine/71_files.ipynb #c3b38dbc
 def _in_use(part):

@@ -183,8 +183,9 @@ def _guess(record):
     for name in ("d_loss", "g_loss"):
         if (below := record[name] < 0).any():
             return replace(record, loss=OTHER, guessed=f"{name} is below 0 in epoch {np.argmax(below) + 1}")
-    both = np.array([record["d_loss"], record["g_loss"]])
-    if np.nanmin(both, initial=math.inf) > SUMMED[0] and np.nanmax(both) < SUMMED[1]:
+    both = np.concatenate([record["d_loss"], record["g_loss"]])
+    known = both[~np.isnan(both)]
+    if len(known) and SUMMED[0] < known.min() and known.max() < SUMMED[1]:
         large = "both losses are large all along, as if summed over a minibatch"
         return replace(record, loss=OTHER, guessed=large)
     return replace(record, guessed="nobody has said which loss it is")

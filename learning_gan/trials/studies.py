@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['RESULTS_URL', 'PACKAGE', 'PACKAGES', 'WINGS', 'THREADS', 'FAILED', 'StudyError', 'find_results', 'load_results',
-           'interval', 'code_hash', 'cores', 'machine', 'provenance', 'write_json', 'Job', 'work', 'run_jobs', 'Study',
-           'differences', 'smallest_seen', 'holm', 'judge']
+           'interval', 'code_hash', 'cores', 'machine', 'provenance', 'Job', 'work', 'run_jobs', 'Study', 'differences',
+           'smallest_seen', 'holm', 'judge']
 
 # %% ../../nbs/machine/68_studies.ipynb #9a6aa5b3
 import argparse
@@ -35,7 +35,7 @@ from threading import Event, Thread
 
 import numpy as np
 
-from ..core.files import LearningGanError, atomic_path
+from ..core.files import LearningGanError, atomic_path, write_json
 
 # %% ../../nbs/machine/68_studies.ipynb #14ac35c4
 RESULTS_URL = "https://raw.githubusercontent.com/learning-gan/learning_gan/main/nbs/results/"
@@ -94,13 +94,11 @@ def code_hash() -> str:
 @cache
 def _commit():
     "The commit of the checkout, with a + where files differ from it; None outside of a checkout."
-    git, said = ["git", "-C", os.fspath(PACKAGE)], {"capture_output": True, "text": True}
+    git = ["git", "-C", os.fspath(PACKAGE), "describe", "--always", "--dirty=+", "--exclude=*"]
     try:
-        head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], **said).stdout.strip()
-        changed = subprocess.run([*git, "status", "--porcelain", "--untracked-files=no"], **said).stdout
+        return subprocess.run(git, capture_output=True, text=True).stdout.strip() or None
     except OSError:  # there is no git
         return None
-    return head + ("+" if changed else "") or None
 
 
 def cores() -> int:
@@ -139,13 +137,6 @@ def provenance(**more) -> dict:
     return about | {"threads": int(os.environ.get("TF_NUM_INTRAOP_THREADS", cores()))} | more
 
 # %% ../../nbs/machine/68_studies.ipynb #caa2bc53
-def write_json(path: Path, content) -> None:
-    "Write JSON values, whole or not at all."
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
 @dataclass(frozen=True)
 class Job:
     "A piece of a study: what `function(path, **arguments)` returns becomes the file `name`."
@@ -185,7 +176,7 @@ def work() -> None:
     for path, order in json.loads(sys.argv[1]):
         function = getattr(importlib.import_module(order["module"]), order["function"])
         result = function(Path(path), **order["arguments"])
-        write_json(Path(path), {"order": order, "provenance": provenance(), "result": result})
+        write_json(path, {"order": order, "provenance": provenance(), "result": result}, indent=1)
 
 
 def _start(jobs, folder, log):
@@ -317,7 +308,8 @@ class Study:
             made += [run["made"]] if run["made"] and run["made"] not in made else []
             runs[key] = run | {"made": made.index(run["made"]) if run["made"] else None}
         about = provenance(command=f"make study NAME={self.name}", **how, **self.about, made=made)
-        write_json(path, {"provenance": about} | self.pack(runs, how))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {"provenance": about} | self.pack(runs, how), indent=1)
         print(f"wrote {os.path.relpath(path)}")
 
 # %% ../../nbs/machine/68_studies.ipynb #bfdc1827

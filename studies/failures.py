@@ -1,4 +1,4 @@
-"""Every failure and every healthy recipe, seed by seed: nbs/results/museum.json and museum.npz, for chapter 21.
+"""Every failure and every healthy recipe, seed by seed: nbs/results/failures.json and .npz, for chapter 21.
 
 The limits of the diagnosis were chosen by looking at the first seeds (`looked_at`); the matrix counts the others.
 """
@@ -7,14 +7,13 @@ import shutil
 
 import numpy as np
 
-from learning_gan.core.files import atomic_path
 from learning_gan.measure.records import read_run
 from learning_gan.parts.data import to_pixels
 from learning_gan.run.folder import read_samples, sample_files
 from learning_gan.run.sampling import load_generator, sample
 from learning_gan.trials.changes import FAILURES, HEALTHY, as_json, train_change
 from learning_gan.trials.studies import Study
-from studies import ABOUT, SEED, by_cell, mnist, reference
+from studies import ABOUT, SEED, by_cell, mnist, reference, save_arrays
 
 TWO_OF_A_KIND = ("d_dead", "d_frozen", "undertrained", "undertrained_post")  # share a failure's seeds
 SEEDS = dict.fromkeys(FAILURES, 15) | dict.fromkeys(TWO_OF_A_KIND, 10) | dict.fromkeys(HEALTHY, 10)
@@ -33,15 +32,20 @@ def pictures(run, n: int) -> dict:
     return {"epochs": epochs, "samples": to_pixels(samples[epochs - 1])[..., 0]} | measures
 
 
+def record_of(run) -> dict:
+    "The record of a run folder, which is not needed any more."
+    record = as_json(read_run(run))
+    shutil.rmtree(run)
+    return record
+
+
 def do(path, cell: str, seed: int, n: int, shown: int, **changes) -> dict:
     "The record of a run; the one that is shown leaves its pictures too."
     run = path.with_suffix("")
     train_change((FAILURES | HEALTHY)[cell], mnist(), run, seed, **changes)
     if seed == shown and (cell in FAILURES or cell == "steady"):
         np.savez(path.with_suffix(".npz"), **{f"{cell}/{key}": x for key, x in pictures(run, n).items()})
-    record = as_json(read_run(run))
-    shutil.rmtree(run)
-    return record
+    return record_of(run)
 
 
 def pack(runs: dict, how: dict) -> dict:
@@ -57,14 +61,13 @@ def unpack(kept: dict) -> dict:
 
 def after(runs, out) -> None:
     "Put the pictures that there are beside those of the result file."
-    arrays, target = {}, out / "museum.npz"
+    arrays, target = {}, out / "failures.npz"
     for path in [*([target] if target.exists() else []), *sorted(runs.glob("*.npz"))]:
         with np.load(path) as file:
             arrays |= dict(file)
-    with atomic_path(target) as temporary:
-        np.savez_compressed(temporary, **arrays)
+    save_arrays(target, **arrays)
 
 
 CELLS = {cell: range(n) for cell, n in SEEDS.items()}
 HOW = {"n": 2_000, "shown": 5}
-STUDY = Study("museum", "museum", do, CELLS, HOW, pack, unpack, ABOUT, block=5, after=after)
+STUDY = Study("failures", "failures", do, CELLS, HOW, pack, unpack, ABOUT, block=5, after=after)

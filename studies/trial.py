@@ -46,4 +46,4 @@ def unpack(kept: dict) -> dict:
     }
 
 
-STUDY = Study("court", "court", do, CELLS, {"n": 10_000}, pack, unpack, ABOUT, block=5)
+STUDY = Study("trial", "court", do, CELLS, {"n": 10_000}, pack, unpack, ABOUT, block=5)
