@@ -12,7 +12,9 @@ Settled before the first run:
   included.
 - A family is ahead of another where each of its seeds has a lower Fréchet distance than each of the other's, and both
   have three seeds or more. With fewer, nothing is said but what was seen.
-- The recipes of `vae` and `flow` are the first that were written down. Those of the GANs were chosen from many.
+- The recipes of `vae` and `flow` are the first that were written down. Those of the GANs were chosen from many. (`flow`
+  was to have four epochs, and became three in the middle of its first run, when one point of its curve was known and
+  nothing had been scored, because it took longer than planned: three are the minutes of `digits`.)
 """
 
 import csv
