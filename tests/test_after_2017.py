@@ -43,9 +43,8 @@ def test_a_loss_is_as_on_paper(name):
     np.testing.assert_allclose(loss.generator(critic, *images, HP), g_loss, rtol=1e-6)
     if loss.equilibrium:  # where D says the same of all: 0, or 1/2 for squares of distances to labels
         flat = tf.constant(0.5 if name == "least_squares" else 0.0, tf.float64)
-        nobody_can_tell = [
-            f(lambda x: 0 * critic(x) + flat, *images, HP) for f in (loss.discriminator, loss.generator)
-        ]
+        both = loss.discriminator, loss.generator
+        nobody_can_tell = [f(lambda x: 0 * critic(x) + flat, *images, HP) for f in both]
         np.testing.assert_allclose(nobody_can_tell, loss.equilibrium(HP), rtol=1e-6)
 
 

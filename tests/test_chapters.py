@@ -44,30 +44,25 @@ def test_the_sidebar_holds_every_chapter_in_order():
     assert len({page_name(name).split("/")[-1] for name in order}) == len(order)
 
 
-# ---------------------------------------------------------------- two languages
-
-
 def length(text: str) -> int:
     "How much there is to read: a Hangul syllable says about as much as two Latin letters; code and formulas are the same."
     text = re.sub(r"\$\$.*?\$\$|\$[^$\n]+\$|`[^`\n]+`|\]\([^)]*\)|<[^>]+>", "", text, flags=re.S)
     return 2 * len(HANGUL.findall(text)) + len(re.findall(r"[A-Za-z0-9]", text))
 
 
-def test_length_is_sensible():
-    "The measure makes little of the scripts' difference and much of a sentence that is missing."
+def test_length_makes_little_of_scripts_and_much_of_a_missing_sentence():
     korean, english = "생성기는 노이즈에서 이미지를 만듭니다.", "The generator makes images from noise."
-    assert 0.6 < length(korean) / length(english) < 1.7
-    assert length(english) > 2.5 * length("노이즈입니다.")
+    assert 0.6 < length(korean) / length(english) < 1.7 and length(english) > 2.5 * length("노이즈입니다.")
 
 
 @rule
-def test_blocks_come_in_pairs(name, notebook):
+def test_blocks_come_in_pairs_and_without_fences_that_jupyter_shows_as_text(name, notebook):
     "Korean, then English, in the same cell, each closed and with its blank lines."
     for cell in cells(notebook, "markdown"):
         languages = [match[1] for match in BLOCK.finditer(cell)]
         closed = len(re.findall(r"^</div>$", BLOCK.sub("</div>", cell), re.M))
         closed -= cell.count('<div class="chapters">')
-        paired = languages == ["ko", "en"] * (len(languages) // 2)
+        paired = languages == ["ko", "en"] * (len(languages) // 2) and ":::" not in cell
         if not paired or not cell.count("<div lang=") == closed == len(languages):
             yield cell[:200]
 
@@ -135,22 +130,12 @@ def test_the_home_page_says_what_each_chapter_says():
     assert list(rows.items()) == list(listed.items())
 
 
-@rule
-def test_no_fences_that_jupyter_shows_as_text(name, notebook):
-    yield from (cell[:100] for cell in cells(notebook, "markdown") if ":::" in cell)
-
-
-# ---------------------------------------------------------------- words
-
-
 def terms() -> list[tuple[str, str, list[str]]]:
     "The rows of the table: Korean, English and the words not to use."
     lines = (ROOT / "TERMINOLOGY.md").read_text(encoding="utf-8").splitlines()
-    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
-    assert table[0] == ["한국어", "English", "code", "not"]
-    return [
-        (row[0], row[1], [word.strip() for word in row[3].split(",") if word.strip()]) for row in table[2:]
-    ]
+    first, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line[:1] == "|"]
+    assert first == ["한국어", "English", "code", "not"]
+    return [(row[0], row[1], [word for word in re.split(" *, *", row[3]) if word]) for row in rows]
 
 
 def prose(cell: str) -> str:
@@ -206,18 +191,12 @@ def test_the_english_of_a_term_is_told_once_where_it_is_first_met():
     assert glosses({"a": "생성기(generator)와 생성기", "b": "생성기 (generator)"}) == again
     assert len(glosses({"a": "생성기", "b": "생성기(generator)"})) == 1 and not glosses({"a": "생성기"})
     texts = {}
-    for name in (*reading_order()[1:], "index.ipynb"):
-        whole = "\n\n".join(cells(read(name), "markdown") if name != "index.ipynb" else [])
-        korean = [
-            text
-            for language, text in BLOCK.findall(whole) + SPAN.findall(BLOCK.sub("", whole))
-            if language == "ko"
-        ]
-        texts[name] = re.sub(r"`[^`\n]*`|\]\([^)]*\)", " ", "\n".join(korean))
+    for name in reading_order()[1:]:
+        whole = "\n\n".join(cells(read(name), "markdown"))
+        blocks = BLOCK.findall(whole) + SPAN.findall(BLOCK.sub("", whole))
+        korean = "\n".join(text for language, text in blocks if language == "ko")
+        texts[name] = re.sub(r"`[^`\n]*`|\]\([^)]*\)", " ", korean)
     assert not (found := glosses(texts)), "\n" + "\n".join(found)
-
-
-# ---------------------------------------------------------------- code and outputs
 
 
 @rule
@@ -235,16 +214,11 @@ def test_figures_have_captions_and_alternative_texts(name, notebook):
 
 
 @rule
-def test_saved_outputs_hold_no_noise(name, notebook):
-    "No warnings, no progress bars, no errors among what is shown to readers."
+def test_saved_outputs_hold_no_noise_and_readers_see_the_code(name, notebook):
+    "No warnings, bars or errors. Exports are `exports`, which the site shows; of `export` the reader sees a signature."
     for output in (output for cell in notebook["cells"] for output in cell.get("outputs", [])):
         if output["output_type"] == "error" or output.get("name") == "stderr":
             yield "".join(output.get("text", "an error"))[:300]
-
-
-@rule
-def test_readers_see_the_code_of_the_package(name, notebook):
-    "Exports are `exports`, which the site shows; `export` would leave the reader a signature."
     yield from (cell[:200] for cell in cells(notebook, "code") if re.match(r"#\| export\s*$", cell, re.M))
 
 
@@ -265,8 +239,6 @@ def test_imports_stand_alone(name, notebook):
 @rule
 def test_plumbing_is_folded_in_jupyter(name, notebook):
     "The first screen in JupyterLab is the chapter's title and words, not its imports."
-    from execute_notebooks import is_plumbing
-
-    for cell in filter(is_plumbing, notebook["cells"]):
+    for cell in filter(chapters.is_plumbing, notebook["cells"]):
         if not cell["metadata"].get("jupyter", {}).get("source_hidden"):
             yield source(cell)[:100]

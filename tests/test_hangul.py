@@ -51,14 +51,12 @@ def test_a_resumed_run_has_the_bits_of_one_that_was_not_interrupted(run, tmp_pat
             assert one.files == other.files and all(np.array_equal(one[key], other[key]) for key in one.files)
 
 
+MANNERS = {"one": ["--style", 3], "many": ["--n", 5, "--average"], "way": ["--between", 0, 3, "--n", 4]}
+
+
 def test_a_text_is_drawn_in_one_style_in_many_and_between_two(run, tmp_path):
-    out, npz = tmp_path / "h.png", tmp_path / "h.npz"
-    drawn = {}
-    for name, more in {
-        "one": ["--style", 3],
-        "many": ["--n", 5, "--average"],
-        "way": ["--between", 0, 3, "--n", 4],
-    }.items():
+    out, npz, drawn = tmp_path / "h.png", tmp_path / "h.npz", {}
+    for name, more in MANNERS.items():
         processes.succeed("sample", "--run", run, "--text", "뷁꿹쑗", "--out", out, "--npz", npz, *more)
         with np.load(npz) as file:
             drawn[name] = file["samples"]
@@ -66,22 +64,18 @@ def test_a_text_is_drawn_in_one_style_in_many_and_between_two(run, tmp_path):
     np.testing.assert_allclose(drawn["way"][-3:], drawn["one"], atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("more", "why"),
-    [
+def test_what_cannot_be_drawn_is_one_line(run, tmp_path):
+    for more, why in [
         (["--text", "abc"], "no Hangul syllable"),
         (["--text", ""], "the text is empty"),
         (["--text", "한", "--style", 1_000], "from 0 to 999"),
         (["--style", 3], "give it with --text"),
-    ],
-)
-def test_what_cannot_be_drawn_is_one_line(run, tmp_path, more, why):
-    assert why in processes.refused("sample", "--run", run, "--out", tmp_path / "x.png", *more)
+    ]:
+        assert why in processes.refused("sample", "--run", run, "--out", tmp_path / "x.png", *more)
 
 
 def test_fonts_of_ones_own_are_looked_for_and_at(tmp_path):
-    with pytest.raises(DataError, match="needs a folder with TTF"):
-        fonts(tmp_path)
-    (tmp_path / "a.ttf").write_bytes(b"no font")
-    with pytest.raises(DataError, match="cannot be read as a font"):
-        fonts(tmp_path)
+    for why in ("needs a folder with TTF", "cannot be read as a font"):
+        with pytest.raises(DataError, match=why):
+            fonts(tmp_path)
+        (tmp_path / "a.ttf").write_bytes(b"no font")

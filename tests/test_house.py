@@ -16,13 +16,11 @@ from conftest import needs_of
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-BINARY = {".bin", ".gif", ".ico", ".keras", ".npz", ".png", ".woff2", ".xz"}
+BINARY = {".bin", ".gif", ".ico", ".keras", ".npz", ".png", ".wasm", ".woff2", ".xz"}
 HOSTS = re.compile(r"pypi\.org|pythonhosted\.org|registry\.npmjs|deb\.debian\.org|repo\.maven|proxy\.golang")
 MACHINE_PATHS = re.compile(r"(?<![\w.~/-])/(?:work|root|home|Users|tmp)/[\w.]")
 PINNED_EXTRAS = ("", "dev_", "studies_", "parity_", "oracle_", "browser_")
 
-
-# ---------------------------------------------------------------- the package
 
 WINGS = ["core", "parts", "run", "measure", "trials", "app", "catalogue"]
 PACKAGE = chapters.ROOT / "learning_gan"
@@ -84,52 +82,40 @@ def test_every_name_that_the_package_gives_is_there_and_no_module_hides_it(setti
     assert all(callable(entry.load()) for entry in installed.values())
 
 
-# ---------------------------------------------------------------- files
+@pytest.fixture(scope="session")
+def targets(root) -> set[str]:
+    "The targets of the Makefile."
+    return set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(encoding="utf-8"), re.M))
 
 
-def test_every_make_target_that_is_named_exists(root, tracked):
+def test_files_name_targets_that_exist_no_host_and_no_path_of_one_machine_and_are_not_large(tracked, targets):
     "A reader who types what a chapter, a comment or a result file says finds it."
-    targets = set(re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(encoding="utf-8"), re.M))
-    for path in tracked:
-        if path.suffix in {".ipynb", ".md", ".py", ".ini", ".json"}:
-            named = re.findall(r"[`\"]make ([a-z-]+)(?:[`\"]| [A-Z]+=)", path.read_text(encoding="utf-8"))
-            assert set(named) <= targets, path
-
-
-def test_no_registry_host_and_no_path_of_one_machine_and_nothing_large(root, tracked):
     found = []
     for path in tracked:
-        found += [f"{path} is large"] if (root / path).stat().st_size > 8_000_000 else []
+        found += [f"{path} is large"] if path.stat().st_size > 8_000_000 else []
         if path.suffix not in BINARY:
-            text = (root / path).read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8")
             found += [f"{path}: {hit[0]}" for rule in (HOSTS, MACHINE_PATHS) for hit in rule.finditer(text)]
+            named = set(re.findall(r"[`\"]make ([a-z-]+)(?:[`\"]| [A-Z]+=)", text))
+            found += [f"{path}: make {name}" for name in named - targets]
     assert found == []
 
 
-def test_the_readme_is_made_from_the_home_page(root, settings):
+def test_the_readme_is_made_from_the_home_page(root, settings, targets):
     "It shows a picture before any prose, its commands exist, and its links work in both places."
     readme, (text, figures) = (root / "README.md").read_text(encoding="utf-8"), build_readme.readme()
     assert readme == text, "README.md is stale: run make export"
     assert {path.name: path.read_bytes() for path in (root / build_readme.FIGURES).iterdir()} == figures
     before, picture, _ = re.split(r'<img src="([^"]+)"', readme, maxsplit=1)
     assert "<div" not in before and (root / picture).stat().st_size > 10_000
-    commands = "\n".join(re.findall(r"```bash\n(.*?)```", readme, re.S)).splitlines()
-    assert {"make train", "make test"} <= set(commands)
-    known = [line.split("=")[0] for line in settings["console_scripts"].split()]
-    known += re.findall(r"^([a-z-]+):", (root / "Makefile").read_text(encoding="utf-8"), re.M)
-    ours = [
-        line.removeprefix("make ").split()[0]
-        for line in commands
-        if line.startswith(("make ", "learning_gan_"))
-    ]
-    assert set(ours) <= set(known)
+    commands = "\n".join(re.findall(r"```bash\n(.*?)```", readme, re.S))
+    scripts = {line.split("=")[0] for line in settings["console_scripts"].split()}
+    assert {"train", "test"} <= set(re.findall("^make ([a-z-]+)", commands, re.M)) <= targets
+    assert set(re.findall(r"^learning_gan_\w+", commands, re.M)) <= scripts
     assert [link for link in re.findall(r"\]\(([^)\s]+)\)", readme) if not link.startswith("https://")] == []
     pages = {chapters.page_name(name) for name in chapters.reading_order()}
     assert set(re.findall(rf"{re.escape(chapters.published())}/([\w/]+\.html)", readme)) <= pages
     assert readme.count('"Learning GAN"') == readme.count("Udacity") == 2  # credit, once in each language
-
-
-# ---------------------------------------------------------------- dependencies
 
 
 def installed(name: str) -> str | None:
@@ -140,22 +126,15 @@ def installed(name: str) -> str | None:
         return None
 
 
-@pytest.fixture(scope="session")
-def pins(root) -> dict[str, str]:
-    "Version of each pinned project, by its canonical name."
+def test_pins_are_what_the_settings_need_and_what_is_installed(root, settings):
+    "The pins are made on the oldest Python; some of them a newer one does not need."
     lines = (root / "constraints.txt").read_text(encoding="utf-8").splitlines()
     lines = [line for line in lines if not line.startswith("#")]
     assert [line for line in lines if not re.fullmatch(r"[a-z0-9-]+==[0-9][\w.!+]*", line)] == []
-    found = dict(line.split("==") for line in lines)
-    assert list(found) == sorted(found) and len(found) == len(lines)
-    return found
-
-
-def test_pins_are_what_the_settings_need_and_what_is_installed(settings, pins):
-    "The pins are made on the oldest Python; some of them a newer one does not need."
-    wanted = [
-        Requirement(line) for extra in PINNED_EXTRAS for line in settings[f"{extra}requirements"].split()
-    ]
+    pins = dict(line.split("==") for line in lines)
+    assert list(pins) == sorted(pins) and len(pins) == len(lines)
+    needs = " ".join(settings[f"{extra}requirements"] for extra in PINNED_EXTRAS)
+    wanted = [*map(Requirement, needs.split())]
     assert [need for need in wanted if not need.specifier.contains(pins[canonicalize_name(need.name)])] == []
     needed = needs_of(wanted)
     assert {name: installed(name) for name in needed} == {name: pins[name] for name in needed}
@@ -172,15 +151,10 @@ def test_contributing_explains_every_dependency(root, settings):
     assert {name for name in needs if f"| `{name}` |" not in text} == set()
 
 
-# ---------------------------------------------------------------- workflows
-
-
 def test_workflows_have_pinned_actions_least_rights_and_an_end_and_run_what_we_support(root, settings):
     texts = {path.name: path.read_text() for path in (root / ".github/workflows").glob("*.yaml")}
-    workflows, lines = (
-        {name: yaml.safe_load(text) for name, text in texts.items()},
-        "\n".join(texts.values()).splitlines(),
-    )
+    workflows = {name: yaml.safe_load(text) for name, text in texts.items()}
+    lines = "\n".join(texts.values()).splitlines()
     assert {"test.yaml", "deploy.yaml"} <= workflows.keys() and os.access(root / ".ci" / "run", os.X_OK)
     uses = [line.strip().removeprefix("- ") for line in lines if "uses: " in line and "uses: ./" not in line]
     pinned = re.compile(r"uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+(\.\d+)+$")

@@ -25,19 +25,17 @@ SEEDS = st.integers(0, 2**63 - 1) | st.sampled_from([0, 2**63 - 1])
 
 def near(low: float, high: float):
     "The ends, and the numbers next to them."
-    return st.sampled_from(
-        [low, high, *(math.nextafter(n, way) for n in (low, high) for way in (-math.inf, math.inf))]
-    )
+    ways = -math.inf, math.inf
+    return st.sampled_from([low, high, *(math.nextafter(n, way) for n in (low, high) for way in ways)])
 
 
 def inside(name: str):
     "What is allowed: the ends and all between them, as Python's numbers or as NumPy's."
     low, high = LIMITS[name]
-    if NAMES[name] is int:
-        numbers = st.integers(low, high) | st.sampled_from([low, high])
-        return numbers | numbers.map(np.int64) | numbers.map(np.int32)
-    numbers = st.floats(low, high) | near(low, high).filter(lambda x: low <= x <= high)
     whole = st.integers(math.ceil(low), math.floor(high))
+    if NAMES[name] is int:
+        return whole | st.sampled_from([low, high]) | whole.map(np.int64) | whole.map(np.int32)
+    numbers = st.floats(low, high) | near(low, high).filter(lambda x: low <= x <= high)
     return numbers | numbers.map(np.float64) | numbers.map(Fraction) | whole
 
 
@@ -45,9 +43,8 @@ def outside(name: str):
     "Numbers that are not allowed."
     low, high = LIMITS[name]
     if NAMES[name] is int:
-        numbers = (
-            st.integers(max_value=low - 1) | st.integers(high + 1) | st.sampled_from([low - 1, high + 1])
-        )
+        ends = st.sampled_from([low - 1, high + 1])
+        numbers = st.integers(max_value=low - 1) | st.integers(high + 1) | ends
         return numbers | st.floats() | numbers.filter(lambda n: abs(n) < 2**63).map(np.int64)
     numbers = (st.floats() | near(low, high)).filter(lambda x: not low <= x <= high)
     return numbers | numbers.map(np.float64) | st.integers(math.floor(high) + 1) | st.integers(max_value=-1)
@@ -73,11 +70,11 @@ def test_defaults_are_within_their_limits_and_have_a_line_of_help_and_recipes_ar
     assert all(recipe(name).epochs for name in RECIPES) and recipe("post") == HyperParameters()
 
 
-def test_a_choice_that_is_not_registered_is_refused():
-    for name in ("architecture", "loss", "model"):
-        for value in ("", "MLP", None, 3, ["mlp"], "learning_gan.parts.networks:mlp"):
-            with pytest.raises(ValueError, match=f"^unknown {name} .*: choose "):
-                HyperParameters(**{name: value})
+@pytest.mark.parametrize("name", ["architecture", "loss", "model"])
+def test_a_choice_that_is_not_registered_is_refused(name):
+    for value in ("", "MLP", None, 3, ["mlp"], "learning_gan.parts.networks:mlp"):
+        with pytest.raises(ValueError, match=f"^unknown {name} .*: choose "):
+            HyperParameters(**{name: value})
 
 
 @STEADY
@@ -165,8 +162,8 @@ def test_what_is_not_is_refused_by_name_and_limits(refused):
         assert status == 1 and line.startswith("learning_gan_train: seed must be a whole number from 0")
 
 
-@pytest.mark.parametrize("name", [*NAMES, "seed"])
-def test_a_flag_that_is_no_number_is_a_wrong_call(refused, name):
-    for word in ("", "many", "1,5", "0x10", "\x1b[2J", "1e", "nan5", "None", "٣x"):
-        status, line = refused(f"--{name}={word}")
-        assert status == 2 and line.startswith("learning_gan_train: error: ") and name in line
+def test_a_flag_that_is_no_number_is_a_wrong_call(refused):
+    for name in (*NAMES, "seed"):
+        for word in ("", "many", "1,5", "0x10", "\x1b[2J", "1e", "nan5", "None", "٣x"):
+            status, line = refused(f"--{name}={word}")
+            assert status == 2 and line.startswith("learning_gan_train: error: ") and name in line

@@ -32,6 +32,7 @@ BRIGHTNESS = """selector => { const canvas = document.querySelector(selector), {
     let sum = 0, count = 0;
     for (let i = 0; i < data.length; i += 4) if (data[i + 3]) { sum += data[i]; count++; }
     return sum / count }"""
+STILL = "async () => { const n = lab.updates; await new Promise(r => setTimeout(r, 1000)); return n === lab.updates }"
 SAMPLES = "#lab-training .lab-picture:nth-of-type(1) canvas"
 
 
@@ -140,7 +141,7 @@ def test_300_updates_train_and_the_charts_follow_the_scheme(browser, address):
         opened.evaluate("lab.play()")
         reach(opened, 300)
         opened.evaluate("lab.pause()")
-        opened.wait_for_timeout(1000)
+        opened.wait_for_function(STILL)
         done = opened.evaluate("lab.updates")
         assert opened.evaluate(BRIGHTNESS, SAMPLES) < 90
         opened.get_by_role("button", name="One update").click()

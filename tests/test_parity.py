@@ -40,8 +40,8 @@ def test_numpy_gradients_are_the_slopes_of_its_losses():
                 assert (values[0] - values[1]) / 2e-5 == pytest.approx(gradient[at], abs=1e-8)
 
 
-# The numbers of the recipe that are rounded to float32 whatever the precision of the rest: alpha by TensorFlow, whose
-# operation holds it so; the betas by `model_optimizers`, since Keras would round them in one place and not in another.
+# Rounded to float32 whatever the precision of the rest: alpha by TensorFlow, whose operation holds it so; the betas by
+# `model_optimizers`, since Keras would round them in one place and not in another.
 HELD = {"alpha": HP.alpha, "beta_1": HP.beta_1, "beta_2": HP.beta_2}
 
 

@@ -144,9 +144,6 @@ def test_the_seed_decides_the_shuffles(digits):
     assert first.real != other.real
 
 
-# The ruler
-
-
 def float64() -> None:
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")

@@ -71,3 +71,9 @@ def said(output: dict) -> str:
 def cells(notebook: dict, kind: str) -> list[str]:
     "The texts of a notebook's cells of one kind."
     return [source(cell) for cell in notebook["cells"] if cell["cell_type"] == kind]
+
+
+def is_plumbing(cell: dict) -> bool:
+    "Whether a cell does nothing that a learner came for: hidden on the site, or only imports."
+    hidden = source(cell).startswith(("#| hide", "#| default_exp"))
+    return cell["cell_type"] == "code" and (hidden or only_imports(cell))

@@ -13,16 +13,10 @@ import time
 from pathlib import Path
 
 import nbformat
-from chapters import NOTEBOOKS, ROOT, only_imports, reading_order, source
+from chapters import NOTEBOOKS, ROOT, is_plumbing, reading_order
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from traitlets.config import Config
-
-
-def is_plumbing(cell: dict) -> bool:
-    "Whether a cell does nothing that a learner came for: hidden on the site, or only imports."
-    hidden = source(cell).startswith(("#| hide", "#| default_exp"))
-    return cell["cell_type"] == "code" and (hidden or only_imports(cell))
 
 
 def save(notebook: nbformat.NotebookNode, path: Path) -> None:

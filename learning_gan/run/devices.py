@@ -90,7 +90,7 @@ class Team:
     def part(self) -> None:
         "Wait until all machines have done their work; raises `ClusterError`."
         self.agree()
-        with suppress(*LOST):  # all have: nobody goes while another still waits for the answer, which may miss it
+        with suppress(*LOST):  # nobody goes while another still waits for the answer, which may miss it
             self.agree()
 
     @contextmanager
