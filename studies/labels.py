@@ -10,10 +10,21 @@ import json
 
 import numpy as np
 
-from learning_gan.parts.data import to_pixels
+from learning_gan.core.backend import keras, tf
+from learning_gan.parts.adam import FusedAdam
+from learning_gan.parts.data import Images, to_pixels, to_unit_range
+from learning_gan.parts.generator import dense, split_seed
 from learning_gan.parts.recipes import recipe
 from learning_gan.run.folder import read_samples
-from learning_gan.run.hundred_labels import hide_labels, load_classifier, predicted, train_alone
+from learning_gan.run.hundred_labels import (
+    EPSILONS,
+    WIDTHS,
+    hide_labels,
+    load_classifier,
+    predicted,
+    sorting_discriminator,
+    standardise,
+)
 from learning_gan.run.sampling import load_generator, sample
 from learning_gan.trials.studies import Study, interval
 from studies import ABOUT, by_cell, mnist, save_arrays, train_beside
@@ -33,6 +44,28 @@ def mistaken(classifier) -> np.ndarray:  # bool [10000]
 def errors(model, epoch) -> list:
     "How many test images are wrong now."
     return [mistaken(model.classifier()).sum()]
+
+
+def train_alone(labelled: Images, seed: int = 0, noise: bool = True, updates: int = 3_000) -> keras.Model:
+    "The classifier without generator and without unlabelled images; `noise`: with weight normalisation as well."
+    hp, classes = recipe("labels"), int(labelled.labels.max()) + 1
+    rows = np.resize(np.arange(len(labelled)), max(100, len(labelled)))
+    images = to_unit_range(labelled.images[rows])
+    x = keras.Input(images.shape[1:])
+    if noise:
+        network = keras.Model(x, sorting_discriminator(x, classes, seed=seed).outputs[1])
+        standardise(network, tf.constant(images))
+    else:
+        h = keras.layers.Flatten()(x)
+        for units, layer_seed in zip(WIDTHS, split_seed(seed, len(WIDTHS)), strict=True):
+            h = dense(units, layer_seed, activation="relu")(h)
+        network = keras.Model(x, dense(classes, seed)(h))
+    adam = FusedAdam(hp.learning_rate, hp.beta_1, epsilon=EPSILONS[0], use_ema=True, ema_momentum=0.99)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    network.compile(adam, loss, jit_compile=False)
+    batch = tf.constant(images), tf.constant(labelled.labels[rows], tf.int32)
+    network.fit(tf.data.Dataset.from_tensors(batch).repeat(updates), shuffle=False, verbose=0)
+    return network
 
 
 def do(path, cell: str, seed: int, **changes) -> dict:

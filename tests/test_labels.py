@@ -24,6 +24,7 @@ from learning_gan.run.hundred_labels import (
 )  # fmt: skip
 from learning_gan.run.sampling import load_model
 from learning_gan.run.training import train
+from studies.labels import train_alone
 
 SMALL = dict(g_hidden_size=2, d_hidden_size=8, batch_size=1_100, epochs=3)
 HP = recipe("labels", labels=20, **SMALL)
@@ -84,6 +85,13 @@ def test_the_result_is_that_of_the_averaged_weights_on_the_test_images(finished,
     averages = [v for v in model.d_optimizer.variables if v.path.endswith("hidden_1_kernel_average")]
     assert not np.array_equal(kernel, averages[0])
     assert np.array_equal(load_classifier(finished).get_layer("hidden_1").kernel, averages[0])
+
+
+@pytest.mark.parametrize("noise", [True, False])
+def test_the_hundred_alone_teach_something(digits, noise):
+    _, labelled = hide_labels(digits, 100, seed=0)
+    few = train_alone(labelled, noise=noise, updates=2)
+    assert (predicted(few, digits.test.images) != digits.test.labels).mean() < 0.9
 
 
 def read_all(folder, run) -> None:

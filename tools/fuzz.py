@@ -22,13 +22,13 @@ with atheris.instrument_imports(include=["learning_gan", "zipfile", "gzip", "jso
 
     import numpy as np
 
+    from learning_gan.core.files import write_json
     from learning_gan.parts.data import DataError
     from learning_gan.parts.networks import build_networks
     from learning_gan.parts.recipes import HyperParameters
     from learning_gan.parts.sources import MAX_IDX_BYTES, read_idx
     from learning_gan.run import folder
     from learning_gan.run.checkpoints import load_checkpoint
-    from learning_gan.run.model import by_name
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,7 +37,7 @@ from hypothesis.extra import numpy as arrays
 HP, SHAPE = HyperParameters(z_size=4, g_hidden_size=3, d_hidden_size=2, epochs=2), (3, 3, 1)
 DATA = {"name": "embedded", "sha256": "0" * 64, "image_shape": list(SHAPE)}
 CONFIG = {"format": folder.FORMAT, "recipe": asdict(HP), "seed": 0, "data": DATA}
-VARIABLES = by_name("generator", build_networks(HP, 0, SHAPE)[0].variables)
+VARIABLES = {f"generator/{variable.path}": variable for variable in build_networks(HP, 0, SHAPE)[0].variables}
 COLUMNS = folder.history_columns(["d_loss", "g_loss"], ["nearest"])
 MEMORY = Path("/dev/shm")  # where there is one, no disk is worn out
 
@@ -160,7 +160,7 @@ def main() -> None:
     target, run = TARGETS[name], place / "run"
     for part in (run / "checkpoints", run / "samples"):
         part.mkdir(parents=True)
-    folder.write_config(run, CONFIG)
+    write_json(run / "config.json", CONFIG)
     options = [f"-runs={count}", "-max_len=8192", "-len_control=0", "-timeout=20", "-rss_limit_mb=4096"]
     options += ["-verbosity=0", "-print_final_stats=1", f"-artifact_prefix={place}/"]
     print(f"{name}: what crashes it is left in {run / target.file}", flush=True)

@@ -19,14 +19,13 @@ def quiet_stderr():
     except OSError:  # it is closed: nobody would hear
         yield
         return
-    null = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(null, 2)
+        with open(os.devnull, "wb") as null:
+            os.dup2(null.fileno(), 2)
         yield
     finally:
         os.dup2(saved, 2)
         os.close(saved)
-        os.close(null)
 
 # %% ../../nbs/machine/72_backend.ipynb #98c402f4
 def check_backend(name: str) -> None:

@@ -126,10 +126,7 @@ RECIPES = Registry(
     vae=_VAE | dict(model="vae", architecture="turned_round", z_size=16, epochs=20),
     flow=_FLOW | dict(model="flow", architecture="told_unet", g_hidden_size=32, epochs=3),
 )  # what differs from the post's, by name
-MADE_FOR = {
-    "stacked": "stacked",
-    "hangul": "hangul",
-}  # the data of a recipe that is for other images than MNIST's
+MADE_FOR = dict(stacked="stacked", hangul="hangul")  # the data of a recipe, where it is not MNIST
 
 
 def recipe(name: str = "post", **changes) -> HyperParameters:

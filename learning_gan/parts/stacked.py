@@ -12,7 +12,7 @@ import numpy as np
 
 from ..core.backend import keras
 from .data import Dataset, Images, load_mnist
-from .generator import split_seed
+from .generator import dense, split_seed
 from .images import sha256_of
 from .recipes import HyperParameters
 
@@ -47,10 +47,7 @@ def stacked_embedded(data_dir=None, seconds=0):
 
 # %% ../../nbs/machine/88_stacked.ipynb #9f5c3378
 _HALF = dict(kernel_size=4, strides=2, padding="same")
-
-
-def _kernel(seed):
-    return keras.initializers.HeNormal(seed)
+_kernel = keras.initializers.HeNormal
 
 
 def plain_generator(hp: HyperParameters, image_shape: tuple, seed: int | None) -> keras.Model:
@@ -64,10 +61,9 @@ def plain_generator(hp: HyperParameters, image_shape: tuple, seed: int | None) -
     h = layers.LeakyReLU(negative_slope=hp.alpha, name="leaky_1")(layers.Reshape(corner, name="fold")(h))
     h = layers.Conv2DTranspose(filters, **_HALF, kernel_initializer=_kernel(seeds[1]), name="up_1")(h)
     h = layers.LeakyReLU(negative_slope=hp.alpha, name="leaky_2")(h)
-    last = dict(activation="tanh", kernel_initializer=keras.initializers.GlorotUniform(seeds[2]))
-    return keras.Model(
-        z, layers.Conv2DTranspose(channels, **_HALF, **last, name="images")(h), name="generator"
-    )
+    last = layers.Conv2DTranspose(channels, **_HALF, activation="tanh", name="images")
+    last.kernel_initializer = keras.initializers.GlorotUniform(seeds[2])
+    return keras.Model(z, last(h), name="generator")
 
 
 def plain(
@@ -80,23 +76,18 @@ def plain(
     g_seed, *d_seeds = split_seed(seed, 4)
     x = h = keras.Input(image_shape, name="input_real")
     for i, layer_seed in enumerate(d_seeds[:2]):
-        down = keras.layers.Conv2D(
-            2**i * hp.d_hidden_size, **_HALF, kernel_initializer=_kernel(layer_seed), name=f"down_{i + 1}"
-        )
-        h = keras.layers.LeakyReLU(negative_slope=hp.alpha, name=f"leaky_{i + 1}")(wrapped(down)(h))
-    seen = keras.layers.Flatten(name="flat")(h)
-    logit = keras.layers.Dense(
-        1, kernel_initializer=keras.initializers.GlorotUniform(d_seeds[2]), name="logits"
-    )
-    discriminator = keras.Model(x, wrapped(logit)(seen), name="discriminator")
+        first = dict(kernel_initializer=_kernel(layer_seed), name=f"down_{i + 1}")
+        h = wrapped(keras.layers.Conv2D(2**i * hp.d_hidden_size, **_HALF, **first))(h)
+        h = keras.layers.LeakyReLU(negative_slope=hp.alpha, name=f"leaky_{i + 1}")(h)
+    logits = wrapped(dense(1, d_seeds[2], name="logits"))(keras.layers.Flatten(name="flat")(h))
+    discriminator = keras.Model(x, logits, name="discriminator")
     return plain_generator(hp, image_shape, g_seed), discriminator
 
 # %% ../../nbs/machine/88_stacked.ipynb #2d8dfada
 def spectral(hp: HyperParameters, image_shape: tuple[int, int, int], seed: int | None = None):
     "`plain` with spectral normalisation in the discriminator (Miyato et al. 2018). Raises `ValueError`."
-    generator, discriminator = plain(
-        hp, image_shape, seed, lambda layer: keras.layers.SpectralNormalization(layer, name=layer.name)
-    )
+    normalise = keras.layers.SpectralNormalization
+    generator, discriminator = plain(hp, image_shape, seed, lambda each: normalise(each, name=each.name))
     wrappers = [each for each in discriminator.layers if hasattr(each, "vector_u")]
     for wrapper, u_seed in zip(wrappers, split_seed(seed, 4 + len(wrappers))[4:], strict=True):
         wrapper.vector_u.assign(keras.initializers.RandomNormal(seed=u_seed)(wrapper.vector_u.shape))

@@ -9,7 +9,6 @@ __all__ = ['FOLDERS', 'PICTURES', 'RESULTS', 'read_arrays', 'checkpoints', 'save
 import math
 import os
 import warnings
-import zipfile
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,33 +19,24 @@ from ..core.files import atomic_path, clear_parts, sync_folder, write_json
 from .folder import HEADER, IDENTITY, RunError, check_file, read_config, sample_files
 
 # %% ../../nbs/machine/58_checkpoints.ipynb #8e0a59e9
-def _read_entry(archive, name, shape, dtype):
-    "One array of an open npz file, stored plainly, of that shape and dtype, and finite."
-    entry = archive.getinfo(f"{name}.npy")
-    spare = entry.file_size - math.prod(shape) * np.dtype(dtype).itemsize
-    if entry.compress_type != zipfile.ZIP_STORED or not 0 <= spare <= HEADER:
-        raise ValueError(f"{name} is packed, or of another size")
-    with archive.open(entry) as file:
-        array = np.lib.format.read_array(file, allow_pickle=False)
-    if (array.shape, array.dtype) != (tuple(shape), np.dtype(dtype)) or not np.isfinite(array).all():
-        raise ValueError(f"{name} is not {dtype} {tuple(shape)}, or not finite")
-    return array
-
-
 def read_arrays(path: Path, variables: dict) -> dict[str, np.ndarray]:
     "The arrays that fit some variables, by name, and nothing else in the file; raises `RunError` when one does not."
     sizes = [HEADER + math.prod(v.shape) * np.dtype(v.dtype).itemsize for v in variables.values()]
     try:
         check_file(path, HEADER + sum(sizes))
-        with zipfile.ZipFile(path) as archive:
-            return {name: _read_entry(archive, name, v.shape, v.dtype) for name, v in variables.items()}
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as npz:
+            if any(entry.compress_type for entry in npz.zip.infolist()):
+                raise ValueError("it is packed")
+            arrays = {name: npz[name] for name in variables}
+        for name, v in variables.items():
+            form, wanted = (arrays[name].shape, arrays[name].dtype), (tuple(v.shape), np.dtype(v.dtype))
+            if form != wanted or not np.isfinite(arrays[name]).all():
+                raise ValueError(f"{name} is not {wanted[1]} {wanted[0]}, or not finite")
+        return arrays
     except Exception as error:
         raise RunError(f"{path} cannot be read ({error})") from error
 
 # %% ../../nbs/machine/58_checkpoints.ipynb #9328e2b1
-_NONE_LEFT = "Train with the networks that made it, or restore the file; another folder starts anew"
-
-
 def checkpoints(run: str | os.PathLike) -> dict[int, Path]:
     "The run's checkpoint files: by epoch, newest first."
     paths = (Path(run) / "checkpoints").glob("epoch_*.npz")
@@ -75,7 +65,8 @@ def load_checkpoint(run: str | os.PathLike, variables: dict) -> tuple[int, dict[
             warnings.warn(f"passing over a checkpoint: {reason}", stacklevel=2)
         return epoch, arrays
     if reasons:
-        raise RunError(f"no checkpoint can be used: {reasons[0]}. {_NONE_LEFT}")
+        advice = "Train with the networks that made it, or restore the file; another folder starts anew"
+        raise RunError(f"no checkpoint can be used: {reasons[0]}. {advice}")
     return 0, {}
 
 # %% ../../nbs/machine/58_checkpoints.ipynb #407cc4df
@@ -101,9 +92,8 @@ def _go_on(run, config):
     if other := list(_differences({k: extended[k] for k in IDENTITY}, {k: config[k] for k in IDENTITY})):
         raise RunError(f"{run} holds another run ({'; '.join(other)}): {_ELSE}")
     if epochs < done:
-        raise RunError(
-            f"{run} has finished {done} epochs: choose {done} or more, another folder, or --overwrite"
-        )
+        finished = f"{run} has finished {done} epochs"
+        raise RunError(f"{finished}: choose {done} or more, another folder, or --overwrite")
     if old["recipe"]["decay"] and epochs != (end := old["recipe"]["epochs"]):
         why = f"{run} has a learning rate that falls to 0 in epoch {end}, which cannot be moved"
         raise RunError(f"{why}: {_ELSE}")
@@ -142,22 +132,16 @@ def _settle(run, config, overwrite):
         raise RunError(f"{run} has results but no checkpoint to go on from: {_ELSE}")
     _go_on(run, config)
 
-
-def _make_folders(folder):
-    "Make a folder and those above it that are missing, so that a power cut does not take them back."
-    new = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in new:
-        sync_folder(path.parent)
-
 # %% ../../nbs/machine/58_checkpoints.ipynb #e56f31be
 @contextmanager
 def open_run(out: str | os.PathLike, config: dict, overwrite: bool = False):
     "The run folder, new or to be resumed, which other processes are kept out of; raises `RunError` or `OSError`."
     run = Path(out)
     _refuse_strangers(run)
-    for name in FOLDERS:
-        _make_folders(run / name)
+    for folder in reversed([*(run / name for name in FOLDERS), run, *run.parents]):
+        if not folder.exists():
+            folder.mkdir()
+            sync_folder(folder.parent)  # so that a power cut does not take it back
     try:
         with filelock.FileLock(run / ".lock", timeout=0):
             _settle(run, config, overwrite)

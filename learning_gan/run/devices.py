@@ -50,10 +50,8 @@ class ClusterError(LearningGanError):
     "The machines of a cluster cannot work together; the message says why and what to do."
 
 
-_lost = "Unavailable Aborted Cancelled DeadlineExceeded Internal"
-LOST = tuple(
-    getattr(tf.errors, f"{kind}Error") for kind in _lost.split()
-)  # when another machine does not answer
+_KINDS = "Unavailable", "Aborted", "Cancelled", "DeadlineExceeded", "Internal"
+LOST = tuple(getattr(tf.errors, f"{kind}Error") for kind in _KINDS)  # when another machine does not answer
 _GO_ON = "give all the same command again, and they go on together from the last epoch"
 
 
@@ -155,19 +153,6 @@ def fit_shared(gan, minibatches, done: int, callbacks: list, block_size: int = 5
 EXAMPLE = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
 
 
-def _addresses(jobs):
-    "The addresses of a cluster, the chief's first; raises `ValueError`."
-    if not isinstance(jobs, dict) or not jobs or not set(jobs) <= {"chief", "worker"}:
-        raise ValueError("its cluster has to name workers, with or without a chief, and nothing else")
-    lists = [jobs.get(job, []) for job in ("chief", "worker")]
-    addresses = [a for each in lists for a in (each if isinstance(each, list) else [None])]
-    if not all(isinstance(a, str) and re.fullmatch(r".+:\d+", a) for a in addresses):
-        raise ValueError("an address is host:port")
-    if len(set(addresses)) < len(addresses) or len(lists[0]) > 1:
-        raise ValueError("an address is given twice, or two chiefs")
-    return addresses
-
-
 def read_cluster(text: str) -> tuple[list[str], int]:
     "The addresses of all machines in a TF_CONFIG, and which of them this one is; raises `ClusterError`."
     try:
@@ -175,12 +160,19 @@ def read_cluster(text: str) -> tuple[list[str], int]:
         if isinstance(config, dict) and not config.get("cluster"):
             return [""], 0  # a single machine, as TensorFlow has it
         jobs, task = config["cluster"], config["task"]
-        addresses = _addresses(jobs)
+        if not {*jobs} <= {"chief", "worker"}:
+            raise ValueError("its cluster has to name workers, with or without a chief, and nothing else")
+        chiefs = jobs.get("chief", [])
+        addresses = [*chiefs, *jobs.get("worker", [])]
+        if not all(isinstance(a, str) and re.fullmatch(r".+:\d+", a) for a in addresses):
+            raise ValueError("an address is host:port")
+        if len(set(addresses)) < len(addresses) or len(chiefs) > 1:
+            raise ValueError("an address is given twice, or two chiefs")
         own = jobs[task["type"]]
         if type(task["index"]) is not int or not 0 <= task["index"] < len(own):
             raise ValueError("its task has to be a type of the cluster, and an index into it")
         return addresses, addresses.index(own[task["index"]])
-    except (ValueError, KeyError, TypeError, IndexError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         why = f"it has no {error}" if isinstance(error, KeyError) else error
         raise ClusterError(f"TF_CONFIG cannot be used ({why}): it looks like {EXAMPLE}") from error
 

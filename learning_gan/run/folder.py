@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FORMAT', 'IDENTITY', 'MAX_TEXT_BYTES', 'N_SAMPLES', 'HEADER', 'RunError', 'threads', 'run_config', 'read_config',
-           'read_recipe', 'write_config', 'history_columns', 'losses_in', 'write_history', 'append_history',
-           'read_history', 'check_file', 'sample_files', 'save_samples', 'read_samples']
+           'read_recipe', 'history_columns', 'losses_in', 'write_history', 'append_history', 'read_history',
+           'check_file', 'sample_files', 'save_samples', 'read_samples']
 
 # %% ../../nbs/machine/57_folder.ipynb #b2a49517
 import csv
@@ -21,7 +21,7 @@ import numpy as np
 
 from .. import __version__
 from ..core.backend import keras, tf
-from ..core.files import LearningGanError, atomic_path, write_json
+from ..core.files import LearningGanError, atomic_path
 from ..parts.data import Dataset
 from ..parts.recipes import HyperParameters, UnknownName, check_seed
 
@@ -79,12 +79,11 @@ def _parse_config(text):
     config = json.loads(text)
     if not isinstance(config, dict) or not config.keys() >= set(IDENTITY):
         raise ValueError(f"it does not name {', '.join(IDENTITY)}")
+    other = "another version of learning_gan wrote it"
     if config.get("format") != FORMAT:
-        raise ValueError(f"another version of learning_gan wrote it, this one reads format {FORMAT}")
+        raise ValueError(f"{other}, this one reads format {FORMAT}")
     if unknown := {*config["recipe"]} - {f.name for f in fields(HyperParameters)}:
-        raise ValueError(
-            f"another version of learning_gan wrote it, which knows {', '.join(sorted(unknown))}"
-        )
+        raise ValueError(f"{other}, which knows {', '.join(sorted(unknown))}")
     config["recipe"] = asdict(HyperParameters(**config["recipe"]))  # what was not known then has its default
     config.setdefault("replicas", 1)
     check_seed(config["seed"])
@@ -113,11 +112,6 @@ def read_config(run: str | os.PathLike) -> dict:
 def read_recipe(run: str | os.PathLike) -> HyperParameters:
     "The hyperparameters of a run; raises `RunError` when missing or damaged."
     return HyperParameters(**read_config(run)["recipe"])
-
-
-def write_config(run: str | os.PathLike, config: dict) -> None:
-    "Write `config.json`."
-    write_json(Path(run) / "config.json", config)
 
 # %% ../../nbs/machine/57_folder.ipynb #6fb74614
 def history_columns(losses, signs=()) -> np.dtype:
@@ -155,28 +149,22 @@ def append_history(run: str | os.PathLike, row: np.ndarray) -> None:
             raise
 
 # %% ../../nbs/machine/57_folder.ipynb #754a68f3
-def _columns_of(names):
-    "The columns that a file says it has."
-    losses = losses_in(names)
-    columns = history_columns(losses, names[1 + 2 * len(losses) :]) if losses else None
-    if columns is None or list(columns.names) != names or len({*names}) < len(names):
-        raise ValueError("its columns are not epoch, losses, and their means")
-    return columns
-
-
 def read_history(run: str | os.PathLike, epochs: int | None = None) -> np.ndarray:
     "`history.csv`, all of it or so many epochs, of `history_columns`; raises `RunError` when damaged or too short."
     path = Path(run) / "history.csv"
     try:
         names, *rows = csv.reader(_read_text(path).splitlines())
-        columns = _columns_of(names)
+        losses = losses_in(names)
+        columns = history_columns(losses, names[1 + 2 * len(losses) :])
+        if not losses or list(columns.names) != names:
+            raise ValueError("its columns are not epoch, losses, and their means")
         if len(rows) < (epochs or 0):
             raise ValueError(f"it has {len(rows)} of {epochs} epochs")
         with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite
             history = np.array([(int(row[0]), *map(float, row[1:])) for row in rows[:epochs]], columns)
         if not np.array_equal(history["epoch"], np.arange(1, len(history) + 1)):
             raise ValueError("its epochs do not count up from 1")
-        if not all(np.isfinite(history[key]).all() for key in names[1 : 1 + 2 * len(losses_in(names))]):
+        if not all(np.isfinite(history[key]).all() for key in names[1 : 1 + 2 * len(losses)]):
             raise ValueError("some losses are NaN or infinite")
         return history
     except (OSError, ValueError, TypeError, IndexError, OverflowError, csv.Error) as error:
@@ -206,24 +194,18 @@ def save_samples(run: str | os.PathLike, epoch: int, images: np.ndarray) -> None
         np.save(temporary, images)
 
 # %% ../../nbs/machine/57_folder.ipynb #545d6b20
-def _read_epoch(path, epoch, shape):
-    "The samples of one epoch; raises whatever is wrong with them."
-    if path.name != f"epoch_{epoch:05d}.npy":
-        raise ValueError(f"the samples of epoch {epoch} are missing")
-    check_file(path, 4 * math.prod(shape) + HEADER)
-    images = np.load(path, allow_pickle=False)
-    fit = images.dtype == np.float32 and images.shape == shape
-    if not fit or not (np.abs(images) <= 1).all():  # NaN is not between -1 and 1 either
-        raise ValueError("it holds no images in [-1, 1] of the size that config.json says")
-    return images
-
-
 def read_samples(run: str | os.PathLike) -> np.ndarray:
     "The samples of all epochs, float32 [epochs, N_SAMPLES, h, w, c] in [-1, 1]; raises `RunError` when damaged."
     shape, epochs = (N_SAMPLES, *read_config(run)["data"]["image_shape"]), []
-    for path in sample_files(run):
+    for epoch, path in enumerate(sample_files(run), start=1):
         try:
-            epochs.append(_read_epoch(path, len(epochs) + 1, shape))
+            if path.name != f"epoch_{epoch:05d}.npy":
+                raise ValueError(f"the samples of epoch {epoch} are missing")
+            check_file(path, 4 * math.prod(shape) + HEADER)
+            epochs.append(np.load(path, allow_pickle=False))
+            fit = epochs[-1].dtype == np.float32 and epochs[-1].shape == shape
+            if not fit or not (np.abs(epochs[-1]) <= 1).all():  # NaN is not between -1 and 1 either
+                raise ValueError("it holds no images in [-1, 1] of the size that config.json says")
         except Exception as error:  # damaged files make NumPy raise whatever it likes
             raise RunError(f"{path} cannot be used ({error}): {_ANEW}") from error
     if not epochs:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WIDTHS', 'EPSILONS', 'build_first', 'SortingGAN', 'WeightNormDense', 'standardise', 'plain', 'CountedNoise',
            'matching_generator', 'sorting_discriminator', 'sorting', 'labelled_subset', 'hide_labels', 'LabelsGAN',
-           'build_labels', 'load_classifier', 'predicted', 'train_alone']
+           'build_labels', 'load_classifier', 'predicted']
 
 # %% ../../nbs/go_on/36_hundred_labels.ipynb #39e7b9a7
 #| code-fold: true
@@ -17,11 +17,11 @@ import numpy as np
 from ..core.backend import keras, own_settings, tf
 from ..parts.adam import FusedAdam, inner_of, rate_of
 from ..parts.data import Dataset, Images, to_unit_range
-from ..parts.generator import dense, split_seed
+from ..parts.generator import split_seed
+from ..parts.images import check_labels
 from ..parts.losses import discriminator_loss
-from ..parts.minibatches import check_labels
 from ..parts.networks import build_networks
-from ..parts.recipes import HyperParameters, check_seed, recipe
+from ..parts.recipes import HyperParameters, check_seed
 from .folder import RunError
 from .sampling import load_model
 from .training import GAN
@@ -239,9 +239,8 @@ def hide_labels(data: Dataset, n: int, seed: int, classes: int = 10) -> tuple[np
     images = np.concatenate([part.images for part in parts])
     labels = np.concatenate([check_labels(part.labels, len(part), classes) for part in parts])
     if (found := len(np.unique(labels))) < classes:
-        raise ValueError(
-            f"the data has {found} kinds of label, and the recipe {classes}: use --classes {found}"
-        )
+        kinds = f"the data has {found} kinds of label, and the recipe {classes}"
+        raise ValueError(f"{kinds}: use --classes {found}")
     rows = labelled_subset(labels, n, seed)
     return images, Images(images[rows], labels[rows])
 
@@ -301,9 +300,7 @@ def build_labels(hp: HyperParameters, seed=None, image_shape=(28, 28, 1), epsilo
     return gan
 
 
-build_first = partial(
-    build_labels, epsilons=(1e-4, 1e-4)
-)  # of the first recipe, by which a training run diverged
+build_first = partial(build_labels, epsilons=(1e-4, 1e-4))  # by which a training run diverged
 
 
 def load_classifier(run) -> keras.Model:
@@ -318,26 +315,3 @@ def predicted(classifier: keras.Model, images: np.ndarray) -> np.ndarray:
     "What a classifier takes images [n, h, w, c] for, int64 [n]."
     lots = np.array_split(to_unit_range(images), -(-len(images) // 1_000))
     return np.concatenate([classifier(lot, training=False).numpy().argmax(axis=1) for lot in lots])
-
-# %% ../../nbs/go_on/36_hundred_labels.ipynb #471ab7c5
-#| code-fold: true
-def train_alone(labelled: Images, seed: int = 0, noise: bool = True, updates: int = 3_000) -> keras.Model:
-    "The classifier without generator and without unlabelled images; `noise`: with weight normalisation as well."
-    hp, classes = recipe("labels"), int(labelled.labels.max()) + 1
-    rows = np.resize(np.arange(len(labelled)), max(100, len(labelled)))
-    images = to_unit_range(labelled.images[rows])
-    x = keras.Input(images.shape[1:])
-    if noise:
-        network = keras.Model(x, sorting_discriminator(x, classes, seed=seed).outputs[1])
-        standardise(network, tf.constant(images))
-    else:
-        h = _flat(x)
-        for units, layer_seed in zip(WIDTHS, split_seed(seed, len(WIDTHS)), strict=True):
-            h = dense(units, layer_seed, activation="relu")(h)
-        network = keras.Model(x, dense(classes, seed)(h))
-    adam = FusedAdam(hp.learning_rate, hp.beta_1, epsilon=EPSILONS[0], use_ema=True, ema_momentum=0.99)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    network.compile(adam, loss, jit_compile=False)
-    batch = tf.constant(images), tf.constant(labelled.labels[rows], tf.int32)
-    network.fit(tf.data.Dataset.from_tensors(batch).repeat(updates), shuffle=False, verbose=0)
-    return network

@@ -26,24 +26,15 @@ def contact_sheet(images, columns: int = 4, gap: int = 2, width: int = 448) -> n
     pictures = to_pixels(np.asarray(images))
     pictures = pictures[..., 0] if pictures.shape[3:] == (1,) else pictures
     n, h, w, *channels = pictures.shape
-    rows = -(-n // columns)
-    cells = np.zeros((rows * columns, h + gap, w + gap, *channels), np.uint8)
-    cells[:n, :h, :w] = pictures
-    cells = cells.reshape(rows, columns, h + gap, w + gap, *channels).swapaxes(1, 2)
-    sheet = cells.reshape(rows * (h + gap), columns * (w + gap), *channels)[: -gap or None, : -gap or None]
+    cells = np.pad(pictures, [(0, -n % columns), (0, gap), (0, gap), *([(0, 0)] * len(channels))])
+    cells = cells.reshape(-1, columns, h + gap, w + gap, *channels).swapaxes(1, 2)
+    sheet = cells.reshape(-1, columns * (w + gap), *channels)[: -gap or None, : -gap or None]
     times = -(-width // sheet.shape[1])
     return sheet.repeat(times, axis=0).repeat(times, axis=1)
 
 # %% ../../nbs/machine/78_pictures.ipynb #98c76a13
 GREYS = 16  # shades in the animation
 CAPTION = 26  # height of the line that names the epoch, in pixels
-
-
-def _few_greys(frame):
-    "A grey frame with a palette of `GREYS` shades."
-    shades = Image.fromarray((np.asarray(frame) / 255 * (GREYS - 1)).round().astype(np.uint8))
-    shades.putpalette([255 * shade // (GREYS - 1) for shade in range(GREYS) for _ in "rgb"])
-    return shades
 
 
 def animation_frame(images, caption: str) -> Image.Image:
@@ -53,7 +44,11 @@ def animation_frame(images, caption: str) -> Image.Image:
     frame.paste(sheet, (0, CAPTION))
     white = 255 if sheet.mode == "L" else (255,) * 3
     ImageDraw.Draw(frame).text((6, 3), caption, fill=white, font=ImageFont.load_default(16))
-    return _few_greys(frame) if sheet.mode == "L" else frame.quantize(256)
+    if sheet.mode != "L":
+        return frame.quantize(256)
+    shades = Image.fromarray((np.asarray(frame) / 255 * (GREYS - 1)).round().astype(np.uint8))
+    shades.putpalette([255 * shade // (GREYS - 1) for shade in range(GREYS) for _ in "rgb"])
+    return shades
 
 
 def save_animation(path: str | os.PathLike, samples, frames: int = 100) -> None:

@@ -129,15 +129,6 @@ def resume(run: str | os.PathLike, model) -> int:
     return epoch
 
 # %% ../../nbs/machine/60_recorder.ipynb #fd6baf96
-def _save_generator(path, generator):
-    "Keras's file of the generator, or a warning where it cannot be made."
-    try:
-        with atomic_path(path) as temporary:
-            generator.save(temporary)
-    except (ValueError, struct.error) as error:
-        warnings.warn(f"{path} was not written ({error}); nothing else is missing", stacklevel=2)
-
-
 def write_results(run: str | os.PathLike, model, z, data) -> None:
     "Write, once an epoch has ended, `samples.npz` and the generators, and at the end of the run `result.json`."
     run, epoch = Path(run), restore(run, model)
@@ -145,9 +136,15 @@ def write_results(run: str | os.PathLike, model, z, data) -> None:
         return
     with atomic_path(run / "samples.npz") as temporary:
         np.savez(temporary, samples=read_samples(run), z=z)
-    _save_generator(run / "generator.keras", model.portable(model.generator))
+    generators = {"generator.keras": model.generator}
     if model.averages:
-        _save_generator(run / "generator_average.keras", model.portable(model.averaged_generator()))
+        generators["generator_average.keras"] = model.averaged_generator()
+    for name, generator in generators.items():
+        try:
+            with atomic_path(run / name) as temporary:
+                model.portable(generator).save(temporary)
+        except (ValueError, struct.error) as error:
+            warnings.warn(f"{run / name} was not written ({error}); nothing else is missing", stacklevel=2)
     if epoch == read_config(run)["recipe"]["epochs"] and (result := model.result(data)):
         write_json(run / "result.json", result)
 
@@ -171,8 +168,8 @@ def fit_minibatches(model, minibatches, done: int = 0, callbacks=(), block_size:
     if Team(model.distribute_strategy).shares:
         return fit_shared(model, minibatches, done, callbacks, block_size)
     steps = -(-minibatches.per_epoch // block_size)
-    how = dict(initial_epoch=done, epochs=minibatches.epochs, steps_per_epoch=steps, verbose=0)
-    model.fit(minibatches.blocks(done, block_size), callbacks=callbacks, **how)
+    how = dict(initial_epoch=done, epochs=minibatches.epochs, steps_per_epoch=steps, callbacks=callbacks)
+    keras.Model.fit(model, minibatches.blocks(done, block_size), shuffle=False, verbose=0, **how)
 
 # %% ../../nbs/machine/60_recorder.ipynb #67ae2fe7
 def _train(model, minibatches, z, run, done, chief, callbacks=(), verbose=True, block_size=50):

@@ -24,9 +24,8 @@ def load_model(run):  # a run folder, finished or not; raises `RunError`
     config = read_config(run)
     model = build_model(read_recipe(run), config["seed"], config["data"]["image_shape"])
     if not restore(run, model):
-        raise RunError(
-            f"{run} has no checkpoint: no epoch has ended yet; run the training again to go on with it"
-        )
+        none = f"{run} has no checkpoint: no epoch has ended yet"
+        raise RunError(f"{none}; run the training again to go on with it")
     return model
 
 
