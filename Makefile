@@ -79,7 +79,7 @@ lab: $(DEV) ## open the chapters in JupyterLab
 	$(BIN)/jupyter lab nbs
 
 .PHONY: lab-assets
-lab-assets: $(DEV) ## write anew what the lab's page loads: WebAssembly, digits, generators (needs npm and chapter 31's run)
+lab-assets: $(DEV) ## write anew what the lab's page loads: WebAssembly, digits, generators (needs npm, chapter 31's run, one of hangul)
 	$(BIN)/python tools/make_lab.py
 
 # Studies and comparisons: longer than a test may be. Each writes a small result file that a chapter reads.

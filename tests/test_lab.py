@@ -2,19 +2,24 @@
 
 import gzip
 import io
+import json
 import re
 from contextlib import contextmanager
+from itertools import pairwise
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
+import pytest
 from in_browser import MARKS, tab
 from PIL import Image
+from test_browser import serious_violations, shows_one_language
 
 from learning_gan.core.backend import keras, tf
 from learning_gan.parts.data import to_unit_range
 from learning_gan.parts.inputs import SAMPLE, latents
 from learning_gan.parts.losses import Loss, cross_entropy, discriminator_loss
 from learning_gan.parts.recipes import recipe
+from learning_gan.parts.syllables import KINDS, split, text_of
 from learning_gan.run.sampling import latent_path
 from learning_gan.run.training import GAN, build_gan
 
@@ -22,9 +27,7 @@ pytestmark = MARKS
 
 SETTINGS = {"alpha": 0.01, "smooth": 0.1, "beta_1": 0.5, "d_rate": 0.002, "g_rate": 0.002, "average": 0}
 DENSE = {"w1": (100, 128), "b1": (128,), "w2": (128, 784), "b2": (784,)}
-CONVOLUTIONAL = {
-    "w1": (110, 3136), "b1": (3136,), "w2": (4, 4, 32, 64), "b2": (32,), "w3": (4, 4, 1, 32), "b3": (1,),
-}  # fmt: skip
+TOLD = {"conditional": (20, (10,), 7, (128, 64, 1)), "hangul": (16, KINDS, 4, (192, 96, 48, 1))}
 BRIGHTNESS = """selector => { const canvas = document.querySelector(selector), { width, height } = canvas;
     const copy = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
     copy.drawImage(canvas, 0, 0);
@@ -56,10 +59,15 @@ def reach(opened, updates: int):
     opened.wait_for_function(f"lab.updates >= {updates}", timeout=100_000)
 
 
-def stored(site, name: str, shapes: dict) -> list[np.ndarray]:
+def drawn(opened, canvas: str, brightness: int = 10):
+    opened.wait_for_selector(canvas)
+    opened.wait_for_function(f"({BRIGHTNESS})({canvas!r}) > {brightness}")
+
+
+def stored(site, name: str, shapes) -> list[np.ndarray]:
     "The weights in a file of the lab."
     data, at, arrays = gzip.decompress((site / "assets" / "lab" / name).read_bytes()), 0, []
-    for shape in shapes.values():
+    for shape in shapes:
         count, step = int(np.prod(shape)), np.frombuffer(data, "<f4", 1, at)[0]
         arrays.append((np.frombuffer(data, np.int8, count, at + 4) * step).astype(np.float32).reshape(shape))
         at += 4 + count
@@ -67,22 +75,34 @@ def stored(site, name: str, shapes: dict) -> list[np.ndarray]:
     return arrays
 
 
+def convolutional(site, name: str, told, side: int, channels) -> np.ndarray:
+    "What a generator that is told draws, by Keras, of the weights in its file."
+    first = side * side * channels[0]
+    shapes = [(told.shape[1], first), (first,)]
+    shapes += [shape for before, after in pairwise(channels) for shape in ((4, 4, after, before), (after,))]
+    w, b, *others = stored(site, f"{name}.bin", shapes)
+    h = (told @ w + b).reshape(-1, side, side, channels[0])
+    for w, b in zip(others[::2], others[1::2], strict=True):
+        h = keras.ops.conv_transpose(np.maximum(h, 0), w, strides=2, padding="same") + b
+    return np.tanh(h)
+
+
 def generators(opened, site) -> None:
     z = latents(0, 0, 64, 100, SAMPLE).numpy()
     generator = build_gan(recipe("steady"), 0).generator
-    told = np.concatenate([z, np.tile(np.eye(10, dtype="float32")[7], (64, 1))], 1)
-    w1, b1, w2, b2, w3, b3 = stored(site, "conditional.bin", CONVOLUTIONAL)
-    twice = dict(strides=2, padding="same")
-    h = keras.ops.conv_transpose(np.maximum(told @ w1 + b1, 0).reshape(-1, 7, 7, 64), w2, **twice) + b2
-    seven = np.tanh(keras.ops.conv_transpose(keras.ops.relu(h), w3, **twice) + b3)
     for epoch in (0, 20):
-        generator.set_weights(stored(site, f"epoch_{epoch}.bin", DENSE))
+        generator.set_weights(stored(site, f"epoch_{epoch}.bin", DENSE.values()))
         draw = "const draw = await m.afterEpoch(given[0]); return [...draw(Float32Array.from(given[1]))]"
         images = in_page(opened, "generators.js", draw, [epoch, z.ravel().tolist()])
         np.testing.assert_allclose(images, np.ravel(generator(z)), atol=1e-5)
-    draw = "const draw = await m.conditional(); return [...draw(Float32Array.from(given), [7])]"
-    images = in_page(opened, "generators.js", draw, z.ravel().tolist())
-    np.testing.assert_allclose(images, np.ravel(seven), atol=1e-5)
+    draw = (
+        "const draw = await m[given[0]](); return [...draw(...given.slice(1).map(x => Float32Array.from(x)))]"
+    )
+    for name, (own, kinds, side, channels) in TOLD.items():
+        labels = np.concatenate([np.eye(n, dtype="float32")[np.arange(64) * 7 % n] for n in kinds], axis=1)
+        images = in_page(opened, "generators.js", draw, [name, z.ravel().tolist(), labels.ravel().tolist()])
+        told = np.concatenate([z[:, :own], labels], axis=1)
+        np.testing.assert_allclose(images, convolutional(site, name, told, side, channels).ravel(), atol=1e-5)
 
 
 class MoreSteps(GAN):
@@ -137,7 +157,7 @@ def test_300_updates_train_and_the_charts_follow_the_scheme(browser, address):
     "Noise is grey; digits are mostly black. A pause holds, a step is one update."
     chart = "canvas.lab-chart"
     with lab(browser, address, color_scheme="light") as opened:
-        opened.wait_for_function(f"({BRIGHTNESS})({SAMPLES!r}) > 100")
+        drawn(opened, SAMPLES, 100)
         opened.evaluate("lab.play()")
         reach(opened, 300)
         opened.evaluate("lab.pause()")
@@ -187,32 +207,99 @@ def test_a_button_breaks_it_and_another_mends_it(browser, address):
         assert opened.locator("#lab-d_rate").input_value() == "0.002"
 
 
+DIGITS = "#lab-sampling canvas"
+SHOWN = f"document.querySelector({DIGITS!r}).toDataURL()"
+
+
 def test_digits_move_and_can_be_chosen(browser, address):
-    "The pointer moves them, the sliders do as well, an epoch of 0 is noise, and a chosen digit comes from another generator."
-    canvas = "#lab-sampling canvas"
-    shown = f"document.querySelector({canvas!r}).toDataURL()"
-    with tab(browser, address, "go_on/lab.html") as opened:
-        opened.wait_for_function(f"({BRIGHTNESS})({canvas!r}) > 10")
-        seen = {opened.evaluate(shown)}
+    "The pointer moves them, the sliders do as well, a chosen digit is drawn, and an epoch of 0 of the other is noise."
+    with tab(browser, address, "go_on/lab.html", reduced_motion="reduce") as opened:
+        drawn(opened, DIGITS)
+        seen = {opened.evaluate(SHOWN)}
 
         def changes(act):
             act()
-            opened.wait_for_function(f"seen => !seen.includes({shown})", arg=list(seen))
-            seen.add(opened.evaluate(shown))
+            opened.wait_for_function(f"seen => !seen.includes({SHOWN})", arg=list(seen))
+            seen.add(opened.evaluate(SHOWN))
 
-        changes(lambda: opened.locator(canvas).first.hover(position={"x": 20, "y": 30}))
+        changes(lambda: opened.locator(DIGITS).first.hover(position={"x": 20, "y": 30}))
         changes(lambda: opened.get_by_label("z across").press("ArrowRight"))
         changes(lambda: opened.get_by_role("button", name="Other z").click())
-        before = opened.evaluate(shown)
+        before = opened.evaluate(SHOWN)
         changes(lambda: opened.get_by_role("radio", name="7").check())
-        assert opened.get_by_label("epochs of training").is_disabled()
-        opened.get_by_role("radio", name="any").check()
-        opened.wait_for_function(f"before => before === {shown}", arg=before)
-        changes(lambda: opened.get_by_label("epochs of training").press("Home"))
-        assert opened.evaluate(BRIGHTNESS, canvas) > 100
+        opened.get_by_role("radio", name="in turn").check()
+        opened.wait_for_function(f"before => before === {SHOWN}", arg=before)
+        assert opened.get_by_label("epochs of the").is_disabled()
+        changes(lambda: opened.get_by_role("radio", name="not told").check())
+        opened.get_by_label("epochs of the").press("Home")
+        drawn(opened, DIGITS, 100)
 
 
-PICTURES = {f"{name}.png" for name in ("digits", "between", "samples", "gradient", "losses", "verdicts")}
+def test_digits_move_by_themselves_until_they_are_stopped(browser, address):
+    with tab(browser, address, "go_on/lab.html") as opened:
+        drawn(opened, DIGITS)
+        first = opened.evaluate(SHOWN)
+        opened.wait_for_function(f"first => first !== {SHOWN}", arg=first)
+        opened.locator("#lab-sampling").get_by_role("button", name="Stop").click()
+        opened.wait_for_timeout(500)
+        stopped = opened.evaluate(SHOWN)
+        opened.wait_for_timeout(500)
+        assert opened.evaluate(SHOWN) == stopped
+
+
+def chapters_path(root, momentum: float, penalty: float) -> list:
+    "What `smallest_gan` of the chapter finds."
+    cells = json.loads((root / "nbs" / "read" / "03_how_it_works.ipynb").read_text("utf-8"))["cells"]
+    names = {"np": np}
+    exec("".join(next(c["source"] for c in cells if "def smallest_gan" in "".join(c["source"]))), names)
+    return names["smallest_gan"](momentum, penalty)
+
+
+@pytest.mark.parametrize(
+    ("page", "piece"), [("read/how_it_works.html", "circling"), ("build/sampling.html", "plane")]
+)
+def test_a_piece_stands_in_its_chapter_and_is_fetched_when_it_is_seen(browser, address, root, page, piece):
+    fetched = []
+    for scheme in ("light", "dark"):
+        small = {"viewport": {"width": 360, "height": 740}, "reduced_motion": "reduce"}
+        with tab(browser, address, page, color_scheme=scheme, **small) as opened:
+            opened.on("request", lambda request: fetched.append(request.url))
+            opened.wait_for_timeout(500)
+            assert not [url for url in fetched if "assets/lab/" in url]
+            opened.locator("[data-lab]").scroll_into_view_if_needed()
+            canvas = f"[data-lab={piece}] canvas"
+            drawn(opened, canvas)
+            shown = f"document.querySelector({canvas!r}).toDataURL()"
+            before = opened.evaluate(shown)
+            opened.locator("[data-lab] input").first.press("ArrowLeft")
+            opened.wait_for_function(f"before => before !== {shown}", arg=before)
+            assert not serious_violations(opened, scheme)
+            assert not shows_one_language(opened)
+            if piece == "circling":
+                for momentum, penalty in ((0.9, 0.0), (0.5, 0.3)):
+                    body = "return m.path({ momentum: given[0], penalty: given[1] })"
+                    found = in_page(opened, "circling.js", body, [momentum, penalty])
+                    np.testing.assert_allclose(found, chapters_path(root, momentum, penalty), atol=1e-9)
+            assert any(url.endswith(f"{piece}.js") for url in fetched)
+        fetched.clear()
+
+
+def test_a_name_is_written_and_what_was_never_shown_is_marked(browser, address):
+    "Syllables that are held out, and one that is no part of the standard; what is no syllable is passed over."
+    canvas, (_, unseen) = "#lab-name canvas", map(text_of, split())
+    with tab(browser, address, "go_on/lab.html", reduced_motion="reduce") as opened:
+        opened.locator("#lab-name").scroll_into_view_if_needed()
+        drawn(opened, canvas)
+        before = opened.evaluate(f"document.querySelector({canvas!r}).width")
+        opened.locator("#lab-name input").first.fill(f"가A {unseen[0]}\u1112\u1161\u11ab뷁{unseen[-1]}")
+        opened.wait_for_function(f"before => document.querySelector({canvas!r}).width < before", arg=before)
+        said = opened.locator("#lab-name .lab-note").first.inner_text()
+        assert said == f"Never shown in the training: {unseen[0]} 뷁 {unseen[-1]}"
+
+
+PICTURES = {
+    f"{name}.png" for name in ("digits", "between", "samples", "gradient", "losses", "verdicts", "name")
+}
 CONTROLS = """[...document.querySelectorAll(".lab :is(button, input, select, a)")]
     .filter(e => !e.disabled && e.getClientRects().length && !(e.type === "radio" && !e.checked)).length"""
 FRAMES = """milliseconds => new Promise(resolve => { let frames = 0;
@@ -223,6 +310,8 @@ FRAMES = """milliseconds => new Promise(resolve => { let frames = 0;
 
 def test_pictures_can_be_taken_along_keys_reach_everything_and_motion_can_be_less(browser, address):
     with lab(browser, address, reduced_motion="reduce") as opened:
+        opened.locator("#lab-name").scroll_into_view_if_needed()
+        drawn(opened, "#lab-name canvas")
         names = set()
         for button in opened.locator(".lab-png").all():
             with opened.expect_download() as download:
@@ -242,16 +331,16 @@ def test_pictures_can_be_taken_along_keys_reach_everything_and_motion_can_be_les
 
 
 def test_it_is_light_and_without_javascript_says_what_one_would_see(browser, address, site):
-    "Room one with all its epochs in 700 kB, the whole page in 2.5 MB; its modules are loaded by this page alone."
+    "The lab's page with everything in 1.8 MB; other chapters load no more than the loader before a piece is seen."
     with tab(browser, address, "go_on/lab.html", java_script_enabled=False) as opened:
         text = opened.locator("#lab-training").inner_text()
         assert "JavaScript" in text and "자바스크립트" in text and opened.locator("main img").count() >= 1
     page = site / "go_on" / "lab.html"
-    files = {path.name: path.stat().st_size for path in (site / "assets" / "lab").iterdir()}
-    shared = sum((site / "assets" / name).stat().st_size for name in ("site.css", "math.woff2"))
-    whole = page.stat().st_size + sum(files.values()) + shared
-    only_two = {"gan.js", "worker.js", "digits.bin", "conditional.bin", "kernels.ts"}
-    room_one = sum(size for name, size in files.items() if name not in only_two)
-    assert room_one <= 700_000 and whole <= 2_500_000, (room_one, whole)
-    loading = re.compile(r"assets/lab/[\w.]+js")
-    assert [path for path in site.rglob("*.html") if loading.search(path.read_text("utf-8"))] == [page]
+    files = [
+        *(site / "assets" / "lab").iterdir(),
+        *(site / "assets" / name for name in ("site.css", "math.woff2")),
+    ]
+    assert (whole := sum(path.stat().st_size for path in [page, *files])) <= 1_800_000, whole
+    loading = re.compile(r"assets/lab/([\w.-]+js)")
+    loaded = {path: set(loading.findall(path.read_text("utf-8"))) for path in site.rglob("*.html")}
+    assert loaded.pop(page) == {"room-two.js"} and {*map(tuple, loaded.values())} == {(), ("lab.js",)}

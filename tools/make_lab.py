@@ -1,8 +1,9 @@
 """Write what the lab's page loads: WebAssembly, 2,000 digits, and trained generators in few bytes.
 
-The generators are those of the recipe `steady`, with the average of their weights after some epochs, and the one of
-the recipe `digits` that executing chapter 31 leaves in nbs/runs/digits. Weights are stored as whole numbers of steps,
-a step for each array, and packed by gzip; what the rounding does to a picture is printed.
+The generators are those of the recipe `steady`, with the average of their weights after some epochs, the one of the
+recipe `digits` that executing chapter 31 leaves in nbs/go_on/runs/digits, and one of the recipe `hangul`, of which the
+syllables that it was shown are written too. Weights are stored as whole numbers of steps, a step for each array, and
+packed by gzip; what the rounding does to a picture is printed.
 """
 
 import gzip
@@ -21,12 +22,17 @@ from learning_gan.parts.data import load_mnist
 from learning_gan.parts.inputs import SAMPLE, latents
 from learning_gan.parts.minibatches import labels_in_turn, with_labels
 from learning_gan.parts.recipes import recipe
+from learning_gan.parts.syllables import KINDS, split
 from learning_gan.run.sampling import load_generator
 from learning_gan.run.training import build_gan, train
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "nbs" / "assets" / "lab"
-CONDITIONAL = ROOT / "nbs" / "runs" / "digits"
+CONDITIONAL, HANGUL = (ROOT / "nbs" / "go_on" / "runs" / name for name in ("digits", "hangul"))
+RUNS = {
+    CONDITIONAL: "execute chapter 31, which trains it",
+    HANGUL: "train it with learning_gan_train --recipe hangul --data hangul",
+}
 ASSEMBLYSCRIPT = "assemblyscript@0.28.20"
 EPOCHS = (0, 1, 2, 3, 5, 8, 12, 20)
 DIGITS = 2_000
@@ -95,43 +101,49 @@ def write_epochs() -> None:
 
 def folded(generator: keras.Model) -> list[np.ndarray]:
     "The weights of a convolutional generator with its batch normalisation multiplied into the layers before."
-    arrays = []
-    for layer, norm in (("project", "norm_1"), ("up_1", "norm_2")):
-        gamma, beta, mean, variance = generator.get_layer(norm).get_weights()
-        scale = gamma / np.sqrt(variance + generator.get_layer(norm).epsilon)
-        kernel = generator.get_layer(layer).get_weights()[0]
+    arrays, names = [], [layer.name for layer in generator.layers]
+    for number, layer in enumerate(["project", *(name for name in names if name.startswith("up_"))], 1):
+        norm, (kernel,) = generator.get_layer(f"norm_{number}"), generator.get_layer(layer).get_weights()
+        gamma, beta, mean, variance = norm.get_weights()
+        scale = gamma / np.sqrt(variance + norm.epsilon)
         places = kernel.shape[-1] // len(scale) if layer == "project" else 1  # a channel has many places
         factor = np.tile(scale, places) if layer == "project" else scale[:, None]
         arrays += [kernel * factor, np.tile(beta - mean * scale, places)]
     return arrays + generator.get_layer("images").get_weights()
 
 
-def write_conditional() -> None:
-    "The generator that is told the digit."
-    generator, twice = load_generator(CONDITIONAL, average=True), dict(strides=2, padding="same")
-    z_size, channels = generator.input_shape[0][1], generator.get_layer("fold").output.shape[3]
-    told = with_labels(latents(0, 0, 40, z_size, SAMPLE), labels_in_turn(40, (10,)), (10,))
+def write_convolutional(name: str, run: Path, told) -> None:
+    "The averaged generator of a run; `told` are z and labels to see it by."
+    generator = load_generator(run, average=True)
+    _, side, _, channels = generator.get_layer("fold").output.shape
 
     def draw(weights):
-        h = np.maximum(np.concatenate(told, 1) @ weights[0] + weights[1], 0).reshape(-1, 7, 7, channels)
-        h = keras.ops.relu(keras.ops.conv_transpose(h, weights[2], **twice) + weights[3])
-        return np.tanh(keras.ops.conv_transpose(h, weights[4], **twice) + weights[5])
+        h = (np.concatenate(told, 1) @ weights[0] + weights[1]).reshape(-1, side, side, channels)
+        for kernel, bias in zip(weights[2::2], weights[3::2], strict=True):
+            h = keras.ops.conv_transpose(np.maximum(h, 0), kernel, strides=2, padding="same") + bias
+        return np.tanh(h)
 
     arrays = folded(generator)
     assert np.abs(draw(arrays) - generator(told).numpy()).max() < 1e-4
-    write_weights("conditional.bin", arrays, draw)
+    write_weights(name, arrays, draw)
 
 
 def main() -> None:
     "Write everything anew."
     if not shutil.which("npm"):
         sys.exit("npm is needed to fetch AssemblyScript: install Node.js")
-    if not CONDITIONAL.is_dir():
-        sys.exit(f"{os.path.relpath(CONDITIONAL)} is missing: execute chapter 31, which trains it")
+    for run, how in RUNS.items():
+        if not run.is_dir():
+            sys.exit(f"{os.path.relpath(run)} is missing: {how}")
     OUT.mkdir(exist_ok=True)
     write_kernels()
     write("digits.bin", packed(load_mnist("embedded").train.images[:DIGITS].tobytes()))
-    write_conditional()
+    told = with_labels(latents(0, 0, 40, 20, SAMPLE), labels_in_turn(40, (10,)), (10,))
+    write_convolutional("conditional.bin", CONDITIONAL, told)
+    seen, unseen = split()
+    told = with_labels(latents(0, 0, len(unseen), 16, SAMPLE), unseen, KINDS)
+    write_convolutional("hangul.bin", HANGUL, told)
+    write("seen.bin", packed(np.packbits(np.isin(np.arange(np.prod(KINDS)), seen)).tobytes()))
     write_epochs()
 
 

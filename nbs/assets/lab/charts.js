@@ -3,7 +3,7 @@ import { h } from "./page.js";
 
 const WIDTH = 480, HEIGHT = 300, LEFT = 44, BOTTOM = 26, BINS = 20;
 
-const colorOf = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
+export const colorOf = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
 
 class Chart {
   constructor() {

@@ -3,26 +3,31 @@ import { loadWeights } from "./files.js";
 import { Memory, start, T } from "./matrices.js";
 
 const here = (name) => new URL(name, import.meta.url);
-const LEAK = 0.01, LOT = 16, PIXELS = 784; // of images at a time
-const DENSE = { w1: [100, 128], b1: [1, 128], w2: [128, PIXELS], b2: [1, PIXELS] };
-const CONVOLUTIONAL = { w1: [110, 3136], b1: [1, 3136], w2: [512, 64], b2: [1, 32], w3: [16, 32], b3: [1, 1] };
+const LEAK = 0.01, LOT = 8; // images at a time
+const DENSE = { w1: [100, 128], b1: [1, 128], w2: [128, 784], b2: [1, 784] };
 
 let memory;
 
-// Of what makes images of a matrix of latents and of weights: z [n, 100], and what else it is told, to images [n, 784]
+// Of what makes images of a matrix of inputs and of weights: z [n, 100], and what else it is told, to images [n, pixels]
 async function generator(file, shapes, make, told = (z) => z) {
   const [weights] = await Promise.all([loadWeights(here(file), shapes), memory ? null : start()]);
   memory ??= new Memory();
+  const [width] = shapes.w1;
   const lot = (inputs) => {
-    const { used } = memory, { w1 } = shapes, held = {};
+    const { used } = memory, held = {};
     for (const [name, [n, m]] of Object.entries(shapes)) held[name] = memory.put(memory.matrix(n, m), weights[name]);
-    const images = make(memory.put(memory.matrix(inputs.length / w1[0], w1[0]), inputs), held);
+    const images = make(memory.put(memory.matrix(inputs.length / width, width), inputs), held);
     memory.used = used;
     return memory.numbers(images);
   };
   return (z, ...more) => {
-    const inputs = told(z, ...more), [width] = shapes.w1, n = inputs.length / width, images = new Float32Array(n * PIXELS);
-    for (let i = 0; i < n; i += LOT) images.set(lot(inputs.subarray(i * width, (i + LOT) * width)), i * PIXELS);
+    const inputs = told(z, ...more), n = inputs.length / width;
+    let images;
+    for (let i = 0; i < n; i += LOT) {
+      const some = lot(inputs.subarray(i * width, (i + LOT) * width));
+      images ??= new Float32Array((n * some.length) / Math.min(n, LOT));
+      images.set(some, (images.length / n) * i);
+    }
     return images;
   };
 }
@@ -51,19 +56,35 @@ const shaped = (x, n, m) => ({ ...x, n, m, down: 4 * m });
 
 // After so many epochs
 export const afterEpoch = (epoch) => generator(`epoch_${epoch}.bin`, DENSE, (z, { w1, b1, w2, b2 }) =>
-  memory.tanh(memory.product(memory.matrix(z.n, PIXELS), layer(z, w1, b1, LEAK), w2), b2));
+  memory.tanh(memory.product(memory.matrix(z.n, w2.m), layer(z, w1, b1, LEAK), w2), b2));
 
-// The generator that is told the digits: one for each z, again from the first when they are used up. Batch normalisation
-// is part of its weights.
-export const conditional = () => generator("conditional.bin", CONVOLUTIONAL, (z, { w1, b1, w2, b2, w3, b3 }) => {
-  const pixels = shaped(layer(z, w1, b1, 0), 49 * z.n, 64), larger = memory.leaky(twice(pixels, 7, w2), b2, 0);
-  const bias = memory.put(memory.matrix(1, PIXELS), new Float32Array(PIXELS).fill(memory.numbers(b3)[0]));
-  return memory.tanh(shaped(twice(larger, 14, w3), z.n, PIXELS), bias);
-}, (z, digits) => {
-  const n = z.length / 100, told = new Float32Array(110 * n);
-  for (let i = 0; i < n; i++) {
-    told.set(z.subarray(100 * i, 100 * (i + 1)), 110 * i);
-    told[110 * i + 100 + digits[i % digits.length]] = 1;
-  }
-  return told;
-});
+// A generator that is told labels [n, labels], 1 at what is asked for, beside the first `own` numbers of each z. From a
+// picture of side by side with so many channels each layer makes one twice as large; batch normalisation is part of the
+// weights.
+function convolutional(file, own, labels, side, channels) {
+  const width = own + labels, [first, ...others] = channels, spread = side * side * first;
+  const shapes = { w1: [width, spread], b1: [1, spread] };
+  others.forEach((to, i) => Object.assign(shapes, { [`w${i + 2}`]: [16 * to, channels[i]], [`b${i + 2}`]: [1, to] }));
+  const make = (z, held) => {
+    let x = layer(z, held.w1, held.b1, 0), size = side;
+    others.forEach((to, i) => {
+      x = twice(shaped(x, z.n * size * size, channels[i]), size, held[`w${i + 2}`]);
+      size *= 2;
+      if (to > 1) x = memory.leaky(x, held[`b${i + 2}`], 0);
+    });
+    const [bias] = memory.numbers(held[`b${channels.length}`]), pixels = size * size;
+    const everywhere = memory.put(memory.matrix(1, pixels), new Float32Array(pixels).fill(bias));
+    return memory.tanh(shaped(x, z.n, pixels), everywhere);
+  };
+  return generator(file, shapes, make, (z, asked) => {
+    const n = z.length / 100, told = new Float32Array(width * n);
+    for (let i = 0; i < n; i++) {
+      told.set(z.subarray(100 * i, 100 * i + own), width * i);
+      told.set(asked.subarray(labels * i, labels * (i + 1)), width * i + own);
+    }
+    return told;
+  });
+}
+
+export const conditional = () => convolutional("conditional.bin", 20, 10, 7, [128, 64, 1]); // told the digit
+export const hangul = () => convolutional("hangul.bin", 16, 19 + 21 + 28, 4, [192, 96, 48, 1]); // told three letters

@@ -20,7 +20,8 @@ export function product(out: usize, a: usize, ai: usize, ap: usize, b: usize, bp
   const wide = m & ~7, high = n & ~3, row = m << 2, end = room + (k << 5);
   for (let j: usize = 0; j < wide; j += 8) {
     for (let to = room, from = b + j * bj; to < end; to += 32, from += bp) {
-      for (let c: usize = 0; c < 8; c++) store<f32>(to + (c << 2), load<f32>(from + c * bj));
+      if (bj == 4) store8(to, v128.load(from), v128.load(from, 16));
+      else for (let c: usize = 0; c < 8; c++) store<f32>(to + (c << 2), load<f32>(from + c * bj));
     }
     for (let i: usize = 0; i < high; i += 4) {
       let a0 = a + i * ai, a1 = a0 + ai, a2 = a1 + ai, a3 = a2 + ai;

@@ -29,6 +29,12 @@ export function inEither(write) {
   write();
 }
 
+// Calls `paint` now and whenever the page turns dark or light, where the builders tell it
+export function inScheme(paint) {
+  for (const element of [document.documentElement, document.body]) new MutationObserver(paint).observe(element, { attributeFilter: ["class"] });
+  paint();
+}
+
 // A select of [value, label] pairs; a label may be [Korean, English]
 export const choice = (options, value, onchange, properties = {}) => {
   const select = h("select", properties, options.map(([value]) => h("option", { value })));
@@ -38,24 +44,33 @@ export const choice = (options, value, onchange, properties = {}) => {
   return select;
 };
 
-const SIDE = 28, GAP = 2;
+const GAP = 2;
 
-// Digits in rows, 28 by 28 pixels each; `color` turns a number into [red, green, blue].
+// Digits in rows, of side by side pixels; `color` turns a number into [red, green, blue].
 export class Digits {
-  constructor(count, columns, color = (x) => Array(3).fill((x + 1) * 127.5)) {
-    Object.assign(this, { count, columns, color, cell: SIDE + GAP });
-    const rows = Math.ceil(count / columns);
-    this.canvas = h("canvas", { width: columns * this.cell - GAP, height: rows * this.cell - GAP, className: "lab-digits", role: "img" });
+  constructor(count, columns, color = (x) => Array(3).fill((x + 1) * 127.5), side = 28) {
+    Object.assign(this, { color, side, cell: side + GAP });
+    this.canvas = h("canvas", { className: "lab-digits", role: "img" });
+    this.lay(count, columns);
   }
 
+  lay(count, columns) {
+    const rows = Math.ceil(count / columns);
+    Object.assign(this, { count, columns });
+    Object.assign(this.canvas, { width: columns * this.cell - GAP, height: rows * this.cell - GAP });
+  }
+
+  // Where a digit lies
+  corner = (i) => [(i % this.columns) * this.cell, Math.floor(i / this.columns) * this.cell];
+
   draw(numbers) {
-    const context = this.canvas.getContext("2d"), image = context.createImageData(SIDE, SIDE);
+    const { side } = this, context = this.canvas.getContext("2d"), image = context.createImageData(side, side);
     for (let i = 0; i < this.count; i++) {
-      for (let p = 0; p < SIDE * SIDE; p++) {
-        image.data.set(this.color(numbers[i * SIDE * SIDE + p]), 4 * p);
+      for (let p = 0; p < side * side; p++) {
+        image.data.set(this.color(numbers[i * side * side + p]), 4 * p);
         image.data[4 * p + 3] = 255;
       }
-      context.putImageData(image, (i % this.columns) * this.cell, Math.floor(i / this.columns) * this.cell);
+      context.putImageData(image, ...this.corner(i));
     }
   }
 

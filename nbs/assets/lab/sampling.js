@@ -1,12 +1,9 @@
-// Room one: a trained generator. Sixteen z move together through a plane of latent space.
+// Room one: a trained generator, told the digits or not, and the way between two of its z.
 import { afterEpoch, conditional } from "./generators.js";
-import { button, choice, Digits, h, labelled, picture, words } from "./page.js";
-import { direction, shownLatents } from "./random.js";
+import { choice, Digits, h, labelled, picture, words } from "./page.js";
+import { COUNT, plane, slider, Z } from "./plane.js";
 
-const EPOCHS = [0, 1, 2, 3, 5, 8, 12, 20], COUNT = 16, STEPS = 9, Z = 100;
-
-// Back into [-1, 1], as from a mirror: uniform numbers stay uniform
-const fold = (x) => Math.abs((((x - 1) % 4) + 4) % 4 - 2) - 1;
+const EPOCHS = [0, 1, 2, 3, 5, 8, 12, 20], STEPS = 9;
 
 // From a to b through latents that are as likely as the ends: along a circle between normal numbers (chapter "Sampling")
 // Returns z as a function of t in [0, 1].
@@ -33,77 +30,50 @@ function normal(u) {
   return (low + high) / 2;
 }
 
-export async function samplingRoom(place) {
-  const state = { seed: 0, across: 0, down: 0, epoch: EPOCHS.at(-1), digit: "any", ends: [0, 5], generators: new Map() };
-  const digits = new Digits(COUNT, 4), between = new Digits(STEPS, STEPS);
+export default function (place) {
+  const state = { which: "each", epoch: EPOCHS.at(-1), ends: [0, 5], generators: new Map() };
+  const between = new Digits(STEPS, STEPS);
 
   const load = (key, make) => {
     if (!state.generators.has(key)) state.generators.set(key, make());
     return state.generators.get(key);
   };
-  const generator = async () => {
-    if (state.digit === "any") return load(`epoch ${state.epoch}`, () => afterEpoch(state.epoch));
-    const draw = await load("conditional", conditional);
-    return (z) => draw(z, [Number(state.digit)]);
-  };
+  const generator = () => state.which === "untold" ? load(state.epoch, () => afterEpoch(state.epoch)) : load("told", conditional);
+  const digit = (i) => state.which === "each" ? i % 10 : Number(state.which);
 
-  const latents = () => {
-    const [right, up] = [0, 1].map((n) => direction(state.seed, n, Z));
-    return shownLatents(state.seed, COUNT).map((z, i) => fold(z + state.across * right[i % Z] + state.down * up[i % Z]));
+  // What the generator is told with each z: ten numbers, 1 at the digit; on the way between two, a mixture
+  const labels = (count, parts) => {
+    const all = new Float32Array(10 * count);
+    for (let i = 0; i < count; i++) for (const [part, of] of parts(i)) all[10 * i + of] += part;
+    return all;
   };
-  const row = (z) => {
+  const each = labels.bind(null, COUNT, (i) => [[1, digit(i)]]);
+  const mixed = labels.bind(null, STEPS, (s) => state.ends.map((end, i) => [i ? s / (STEPS - 1) : 1 - s / (STEPS - 1), digit(end)]));
+  const way = (z) => {
     const [a, b] = state.ends.map((n) => z.subarray(n * Z, (n + 1) * Z)), all = new Float32Array(STEPS * Z), at = path(a, b);
     for (let s = 0; s < STEPS; s++) all.set(at(s / (STEPS - 1)), s * Z);
     return all;
   };
 
-  let wanted = false, drawing = false;
-  async function draw() {
-    wanted = true;
-    if (drawing) return;
-    drawing = true;
-    try {
-      while (wanted) {
-        wanted = false;
-        const make = await generator(), z = latents();
-        digits.draw(make(z));
-        between.draw(make(row(z)));
-        await new Promise(requestAnimationFrame);
-      }
-      note.replaceChildren();
-    } catch (error) {
-      note.replaceChildren(...words(`불러오지 못했습니다 (${error.message}). 새로 고쳐 보세요.`, `Could not be loaded (${error.message}). Try to reload.`));
-    } finally {
-      drawing = false;
-    }
-  }
+  const { draw, digits, figure, moving, note } = plane(async (z, { digits, moving }) => {
+    const make = await generator();
+    digits.draw(make(z, each()));
+    if (!moving) between.draw(make(way(z), mixed()));
+  });
   const set = (changes) => {
     Object.assign(state, changes);
     draw();
   };
 
-  const slider = (min, max, step, value, oninput) => {
-    const range = h("input", { type: "range", min, max, step });
-    range.value = value;
-    range.addEventListener("input", () => oninput(Number(range.value)));
-    return range;
-  };
-  const across = slider(-1, 1, 0.01, 0, (value) => set({ across: value }));
-  const down = slider(-1, 1, 0.01, 0, (value) => set({ down: value }));
-  const shownEpoch = h("output", {}, String(state.epoch));
+  const shownEpoch = h("span", {}, String(state.epoch));
   const epoch = slider(0, EPOCHS.length - 1, 1, EPOCHS.length - 1, (index) => {
     epoch.setAttribute("aria-valuetext", EPOCHS[index]);
     shownEpoch.textContent = EPOCHS[index];
     set({ epoch: EPOCHS[index] });
   });
   epoch.setAttribute("aria-valuetext", state.epoch);
+  epoch.disabled = true;
 
-  digits.canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
-    const { clientWidth, clientHeight } = digits.canvas;
-    across.value = (2 * offsetX) / clientWidth - 1;
-    down.value = (2 * offsetY) / clientHeight - 1;
-    set({ across: Number(across.value), down: Number(down.value) });
-  });
   const numbers = Array.from({ length: COUNT }, (_, i) => [i, i + 1]);
   const ends = [0, 1].map((which) => choice(numbers, state.ends[which], (value) =>
     set({ ends: state.ends.map((end, i) => (i === which ? Number(value) : end)) })));
@@ -113,31 +83,23 @@ export async function samplingRoom(place) {
     set({ ends: picked });
   });
 
-  const which = ["any", ..."0123456789"].map((digit) => {
-    const radio = h("input", { type: "radio", name: "lab-digit", value: digit, checked: digit === "any" });
+  const named = { each: words("차례로", "in turn"), untold: words("시키지 않기", "not told") };
+  const which = ["each", ..."0123456789", "untold"].map((value) => {
+    const radio = h("input", { type: "radio", name: "lab-digit", value, checked: value === state.which });
     radio.addEventListener("change", () => {
-      epoch.disabled = digit !== "any";
-      set({ digit });
+      epoch.disabled = value !== "untold";
+      set({ which: value });
     });
-    return h("label", { className: "lab-digit" }, radio, h("span", {}, digit === "any" ? words("아무거나", "any") : digit));
+    return h("label", { className: "lab-digit" }, radio, h("span", {}, named[value] ?? value));
   });
-  const note = h("p", { role: "status", className: "lab-note" });
 
   place.replaceChildren(
-    h("div", { className: "lab-room" },
-      picture(digits.canvas, "digits", ["같은 생성기가 z 열여섯 개에서 그린 숫자", "Sixteen digits that one generator drew from sixteen z"]),
-      h("div", { className: "lab-controls" },
-        h("p", {}, words("그림 위에서 마우스나 손가락을 움직여 보세요. z 열여섯 개가 같은 방향으로 함께 움직입니다.",
-          "Move the mouse or a finger over the picture: all sixteen z move in the same direction.")),
-        labelled(words("z를 가로로", "z across"), across),
-        labelled(words("z를 세로로", "z down"), down),
-        labelled(words("학습한 에폭", "epochs of training"), epoch, shownEpoch),
-        h("fieldset", {}, h("legend", {}, words("어떤 숫자를 그릴까요", "Which digit to draw")), h("div", { className: "lab-row" }, which)),
-        button(words("다른 z", "Other z"), () => set({ seed: state.seed + 1 })),
-        note)),
+    h("div", { className: "lab-room" }, figure, h("div", { className: "lab-controls" }, moving,
+      h("fieldset", {}, h("legend", {}, words("어떤 숫자를 시킬까요", "Which digit to ask for")), h("div", { className: "lab-row" }, which),
+        labelled([...words("시키지 않는 생성기가 학습한 에폭", "epochs of the generator that is not told"), " ", shownEpoch], epoch)),
+      note)),
     h("div", { className: "lab-row" },
       labelled(words("몇 번째 숫자에서", "from number"), ends[0]), labelled(words("몇 번째 숫자까지", "to number"), ends[1])),
     picture(between.canvas, "between", ["두 숫자 사이의 길. 숫자 두 개를 차례로 눌러도 양 끝을 고를 수 있습니다", "The way between two digits; pressing one digit, then another, chooses the ends too"]),
   );
-  await draw();
 }

@@ -1,6 +1,6 @@
 // Room two: the training. The worker trains; here are the dials, the pictures, and the address that holds the dials.
 import { charts } from "./charts.js";
-import { button, choice, Digits, h, labelled, picture, still, words } from "./page.js";
+import { button, choice, Digits, h, inScheme, labelled, picture, still, words } from "./page.js";
 
 const RATES = [0, 0.00001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.02];
 const same = (values) => values.map((value) => [value, value]);
@@ -56,7 +56,7 @@ function equilibrium(smooth, loss) {
 
 const blueAndRed = (x) => (x < 0 ? [255 * (1 + x), 255 * (1 + x), 255] : [255, 255 * (1 - x), 255 * (1 - x)]);
 
-export function trainingRoom(place) {
+export default function (place) {
   const { settings, wrong } = fromAddress();
   const lab = { updates: 0, playing: false };
   const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
@@ -75,9 +75,7 @@ export function trainingRoom(place) {
     losses.draw(curves, equilibrium(settings.smooth, settings.loss));
     if (verdict) verdicts.draw(...verdict);
   };
-  for (const element of [document.documentElement, document.body]) { // where the builders tell dark from light
-    new MutationObserver(paint).observe(element, { attributeFilter: ["class"] });
-  }
+  inScheme(paint);
   function show({ updates, losses: pairs, images, back: gradient, onReal, onFake }) {
     const now = performance.now();
     if (clock && updates > clock.updates && lab.playing) speed.textContent = ((updates - clock.updates) / (now - clock.now) * 1000).toFixed(0);
@@ -200,5 +198,5 @@ export function trainingRoom(place) {
   });
   lab.ready.catch(() => {}); // it has been said on the page
   still.addEventListener("change", () => order(null, { interval: still.matches ? 1000 : 100 }));
-  return lab;
+  window.lab = lab;
 }
