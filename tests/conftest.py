@@ -1,6 +1,7 @@
 """What the tests share: the checkout, its settings, data, the built site and a browser."""
 
 import atexit
+import gc
 import os
 import shutil
 import signal
@@ -29,6 +30,12 @@ def pytest_configure():
         folder = tempfile.mkdtemp()
         os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={folder}"
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+def pytest_collection_finish():
+    "What is loaded stays: the collector, which a training keeps busy, need not look at it again."
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

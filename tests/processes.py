@@ -27,6 +27,7 @@ FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload([
     "learning_gan.run.training", "learning_gan.run.viewing", "learning_gan.run.sampling", "learning_gan.parts.sources",
     "learning_gan.run.hundred_labels", "learning_gan.measure.scoring", "learning_gan.measure.diagnosis",
+    "learning_gan.run.pictures", "learning_gan.app.commands", "pytest", "warm",
 ])  # fmt: skip
 LOCK = threading.Lock()  # multiprocessing does not let two threads look after its processes at once
 
@@ -34,6 +35,14 @@ LOCK = threading.Lock()  # multiprocessing does not let two threads look after i
 def scripts() -> Path:
     "The folder of the installed commands."
     return Path(sys.executable).parent
+
+
+def wait_until(done, seconds: float = 240, out: Path = Path(os.devnull)) -> None:
+    "Wait for what a process does, whose words are shown where it takes too long."
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, f"neither done nor dead: {out.read_text(errors='replace')}"
+        time.sleep(0.01)
 
 
 class Process:
@@ -70,10 +79,7 @@ class Process:
 
     def wait(self, until=lambda: False, seconds: float = 240) -> int | None:
         "Wait for the end, or for `until()`."
-        end = time.monotonic() + seconds
-        while self.status is None and not until():
-            assert time.monotonic() < end, f"neither done nor dead: {self.out.read_text(errors='replace')}"
-            time.sleep(0.01)
+        wait_until(lambda: self.status is not None or until(), seconds, self.out)
         return self.status
 
     def signal(self, number: int) -> None:
@@ -134,17 +140,6 @@ def cold(*words, **how) -> subprocess.CompletedProcess:
     return subprocess.run([program, *words[1:]], capture_output=True, text=True, timeout=300, **how)
 
 
-def same_after_a_kill(folder: Path, run: Path, finished: Path, names: list[str], work, *args, **how) -> None:
-    "Kill what trains in `run` once its first epoch is on the disk, do it again, compare files with a run left in peace."
-    first = Process(folder / "first", work, *args, **how)
-    first.wait(until=lambda: list((run / "checkpoints").glob("epoch_*.npz")))
-    first.signal(signal.SIGKILL)
-    assert first.wait() == -signal.SIGKILL
-    assert succeed(work, *args, **how).startswith(("resuming after epoch", "finished already"))
-    for name in names:
-        assert (run / name).read_bytes() == (finished / name).read_bytes(), name
-
-
 # What can be prepared
 
 
@@ -160,6 +155,27 @@ def die_at(target: str, n: int, after: bool) -> None:
         return result
 
     setattr(os, target, call)
+
+
+def once_written(name: str, do, *args) -> None:
+    "Do something when a file of that name has been put in its place, before anything else of the kind is."
+    original = os.replace
+
+    def replace(source, target):
+        original(source, target)
+        if Path(target).name == name:
+            do(*args)
+
+    os.replace = replace
+
+
+def wait_for(path: Path) -> None:
+    wait_until(path.exists)
+
+
+def die_after(seconds: float) -> None:
+    "Be ended by the system, unheard, when it has computed for so long: the same on a machine that is busy."
+    signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
 def die_within_write(stem: str, n: int) -> None:

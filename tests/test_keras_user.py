@@ -41,6 +41,25 @@ def assert_same(one: GAN, other: GAN, what="", atol=0.0) -> None:
         np.testing.assert_allclose(value, theirs[name], rtol=0, atol=atol, err_msg=f"{what} {name}")
 
 
+def put(gan: GAN, values: dict) -> GAN:
+    for name, variable in gan.state().items():
+        variable.assign(values[name])
+    return gan
+
+
+@pytest.fixture(scope="module")
+def first() -> tuple[GAN, dict]:
+    "A GAN, and what it was at the start."
+    gan = new_gan()
+    return gan, state(gan)
+
+
+@pytest.fixture
+def gan(first) -> GAN:
+    "That GAN, untrained again; what TensorFlow has traced of it is there still."
+    return put(*first)
+
+
 @pytest.fixture(scope="module")
 def fitted(images) -> GAN:
     gan = new_gan()
@@ -105,22 +124,19 @@ FORMS = {
 }
 
 
-def test_every_form_of_the_images_is_the_same_training(images, fitted):
-    gan = new_gan()
-    first = state(gan)
+def test_every_form_of_the_images_is_the_same_training(images, gan, first, fitted):
     for form, change in FORMS.items():
-        for name, variable in gan.state().items():
-            variable.assign(first[name])
-        gan.fit(change(images), np.zeros(len(images)), epochs=2, callbacks=None, **QUIET)
+        put(*first).fit(change(images), np.zeros(len(images)), epochs=2, callbacks=None, **QUIET)
         assert_same(gan, fitted, form, atol=1e-5)
 
 
-def test_a_pair_and_a_dataset_of_batches_are_fit_as_they_come(images):
+def test_a_pair_and_a_dataset_of_batches_are_fit_as_they_come(images, gan, first):
     batches = tf.data.Dataset.from_tensor_slices((images, np.zeros(300))).batch(100)
-    gans = [new_gan() for _ in range(3)]
-    for gan, x in zip(gans, (images, (images, np.zeros(300)), batches), strict=True):
-        gan.fit(x, shuffle=False, **({"verbose": 0} if x is batches else QUIET))
-        assert_same(gan, gans[0], atol=1e-6)
+    whole = new_gan()
+    whole.fit(images, shuffle=False, **QUIET)
+    for x, how in (((images, np.zeros(300)), QUIET), (batches, {"verbose": 0})):
+        put(*first).fit(x, shuffle=False, **how)
+        assert_same(gan, whole, atol=1e-6)
     with pytest.raises(ValueError, match="validation_split"):
         gan.fit(batches, validation_split=0.5, verbose=0)
 
@@ -153,9 +169,8 @@ def batched(wrong):
     return tf.data.Dataset.from_tensor_slices(wrong).batch(50)
 
 
-def test_all_else_is_refused_with_what_to_do(images):
-    gan, good = new_gan(), images[:100]
-    before = state(gan)
+def test_all_else_is_refused_with_what_to_do(images, gan):
+    good, before = images[:100], state(gan)
     for change, why in REFUSED.values():
         wrong = change(good)
         for way in (
@@ -170,8 +185,7 @@ def test_all_else_is_refused_with_what_to_do(images):
     np.testing.assert_equal(state(gan), before)
 
 
-def test_a_range_that_is_wrong_only_later_is_refused_too(images):
-    gan = new_gan()
+def test_a_range_that_is_wrong_only_later_is_refused_too(images, gan):
     for scale, why in ((1.0, "127.5 - 1"), (np.nan, "NaN")):
         wrong = (images[:50] * scale).astype("float32")
         for late in (Later(wrong), batched(np.concatenate([to_unit_range(images[:50]), wrong]))):
@@ -179,8 +193,8 @@ def test_a_range_that_is_wrong_only_later_is_refused_too(images):
                 gan.fit(late, verbose=0)
 
 
-def test_what_is_no_array_of_images_is_told_in_one_line(images):
-    gan, pairs = new_gan(), batched({"image": images, "label": np.zeros(300)})
+def test_what_is_no_array_of_images_is_told_in_one_line(images, gan):
+    pairs = batched({"image": images, "label": np.zeros(300)})
     for wrong, why in [
         (pairs, "as_supervised=True"),
         (batched(images).take(0), "the dataset is empty"),
@@ -212,8 +226,16 @@ def test_a_data_set_and_flat_images_are_taken_but_a_run_folder_holds_images(digi
     assert not (tmp_path / "run").exists()
 
 
+def told() -> list[keras.Model]:
+    "Two networks that are told labels."
+    layers, (z, kind, image) = keras.layers, map(keras.Input, ((20,), (10,), (28, 28, 1)))
+    drawn = layers.Reshape((28, 28, 1))(layers.Dense(784, "tanh")(layers.concatenate([z, kind])))
+    judged = layers.Dense(1)(layers.concatenate([layers.Flatten()(image), kind]))
+    return [keras.Model([z, kind], drawn), keras.Model([image, kind], judged)]
+
+
 def test_labels_are_wanted_where_the_networks_are_told_and_looked_at_to_the_last():
-    gan = build_gan(recipe("digits", g_hidden_size=1, d_hidden_size=1), seed=0)
+    gan = new_gan(networks=told())
     images, labels = np.zeros((40, 28, 28), np.uint8), np.arange(40) % 10
     gan.fit(images, labels, batch_size=20, validation_split=0.5, verbose=0)
     assert int(gan.updates) == 1
@@ -243,8 +265,8 @@ def test_the_next_z_are_other_ones_and_the_seed_decides_them(images, fitted):
     assert (z[1][0] != z[0][0]).mean() > 0.99
 
 
-def test_validation_is_evaluation_and_wins_over_a_share_held_out(images):
-    gan, some = new_gan(), dict(batch_size=50, verbose=0)
+def test_validation_is_evaluation_and_wins_over_a_share_held_out(images, gan):
+    some = dict(batch_size=50, verbose=0)
     history = gan.fit(images, validation_split=1 / 3, **some).history
     assert int(gan.updates) == 4 and {"val_d_loss", "val_g_loss", "d_loss", "g_loss"} == set(history)
     held_out = gan.evaluate(images[200:], return_dict=True, **some)
@@ -266,43 +288,41 @@ def rates(gan: GAN) -> list[float]:
     return [float(gan.d_optimizer.learning_rate), float(gan.g_optimizer.learning_rate)]
 
 
-def test_schedulers_move_both_optimizers_and_unequal_rates_keep_their_ratio(images):
-    gan = new_gan()
-    gan.fit(images, epochs=2, callbacks=[Halve()], verbose=0)
+def test_schedulers_move_both_optimizers_and_unequal_rates_keep_their_ratio(images, gan):
+    gan.fit(images, epochs=2, callbacks=[Halve()], **QUIET)
     assert rates(gan) == pytest.approx([0.0005, 0.0005])
     plateau = keras.callbacks.ReduceLROnPlateau("g_loss", 0.1, patience=0, mode="min", min_delta=100)
-    gan.fit(images, epochs=2, callbacks=[plateau], verbose=0)
+    gan.fit(images, epochs=2, callbacks=[plateau], **QUIET)
     assert rates(gan) == pytest.approx([0.00005, 0.00005])
-    before = [network.get_weights() for network in (gan.generator, gan.discriminator)]
-    gan.fit(images, callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch: 0.0)], verbose=0)
-    for weights, network in zip(before, (gan.generator, gan.discriminator), strict=True):
-        assert all(map(np.array_equal, weights, network.get_weights()))
-    gan = new_gan(optimizers=(keras.optimizers.Adam(0.004), keras.optimizers.Adam(0.001)))
-    gan.fit(images, callbacks=[Halve()], verbose=0)
+    before = [*gan.generator.get_weights(), *gan.discriminator.get_weights()]
+    gan.fit(images, callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch: 0.0)], **QUIET)
+    after = [*gan.generator.get_weights(), *gan.discriminator.get_weights()]
+    assert all(map(np.array_equal, before, after))
+    gan.d_optimizer.learning_rate, gan.g_optimizer.learning_rate = 0.004, 0.001
+    gan.fit(images, callbacks=[Halve()], **QUIET)
     assert rates(gan) == pytest.approx([0.002, 0.0005])
     gan.d_optimizer.learning_rate = 0.0
-    gan.fit(images, callbacks=[Halve()], verbose=0)
+    gan.fit(images, callbacks=[Halve()], **QUIET)
     assert rates(gan) == pytest.approx([0, 0.00025])
 
 
-def test_early_stopping_brings_back_the_best_and_nan_terminates(images):
-    gan, kept = new_gan(), []
+def test_early_stopping_brings_back_the_best_and_nan_terminates(images, gan):
+    kept = []
     keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: kept.append(gan.get_weights()))
     stop = keras.callbacks.EarlyStopping("g_loss", mode="max", patience=1, restore_best_weights=True)
     stop.min_delta = 1e9  # only the first epoch is an improvement of so much
-    gan.fit(images, epochs=9, callbacks=[keep, stop], verbose=0)
+    gan.fit(images, epochs=9, callbacks=[keep, stop], **QUIET)
     assert len(kept) == 2 and all(map(np.array_equal, kept[0], gan.get_weights()))
     gan.generator.layers[1].kernel.assign(gan.generator.layers[1].kernel * np.nan)
     terminate = keras.callbacks.TerminateOnNaN()
-    assert len(gan.fit(images, epochs=9, callbacks=[terminate, keep], verbose=0).epoch) == 1
+    assert len(gan.fit(images, epochs=9, callbacks=[terminate, keep], **QUIET).epoch) == 1
 
 
-def test_what_watches_and_logs_works_and_what_it_saved_goes_on(images, tmp_path):
-    gan = new_gan()
+def test_what_watches_and_logs_works_and_what_it_saved_goes_on(images, gan, tmp_path):
     log, board, checkpoint = (tmp_path / name for name in ("log.csv", "board", "{epoch}.keras"))
     watchers = [keras.callbacks.CSVLogger(log), keras.callbacks.TensorBoard(board)]
     watchers.append(keras.callbacks.ModelCheckpoint(checkpoint))
-    history = gan.fit(images, epochs=2, validation_data=images[:50], callbacks=watchers, verbose=0).history
+    history = gan.fit(images, epochs=2, validation_data=images[:50], callbacks=watchers, **QUIET).history
     with open(log) as file:
         assert [float(row["d_loss"]) for row in csv.DictReader(file)] == pytest.approx(history["d_loss"])
     assert list(board.rglob("events*"))
@@ -317,7 +337,7 @@ def test_what_watches_and_logs_works_and_what_it_saved_goes_on(images, tmp_path)
     assert_same(gan, loaded)
 
 
-def test_a_training_that_broke_off_is_backed_up(images, tmp_path):
+def test_a_training_that_broke_off_is_backed_up(images, gan, first, tmp_path):
     class Break(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == 2:
@@ -328,12 +348,12 @@ def test_a_training_that_broke_off_is_backed_up(images, tmp_path):
         return gan.fit(images, shuffle=False, epochs=4, callbacks=[backup, *more], **QUIET)
 
     with pytest.raises(InterruptedError):
-        fit(new_gan(), Break())
-    resumed, whole = new_gan(seed=0), new_gan()
+        fit(gan, Break())
+    resumed = new_gan(seed=0)
     assert len(fit(resumed).epoch) == 2
-    whole.fit(images, shuffle=False, epochs=4, **QUIET)
+    put(*first).fit(images, shuffle=False, epochs=4, **QUIET)
     assert int(resumed.updates) == 12
-    assert_same(resumed, whole)
+    assert_same(resumed, gan)
 
 
 @pytest.fixture
