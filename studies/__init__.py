@@ -71,18 +71,19 @@ class Epochs(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         took = self.clock() - self.start
-        row = [epoch + 1, *self.look(self.model, epoch + 1), took]
+        row = [epoch + 1, took, *self.look(self.model, epoch + 1)]
         with self.path.open("a", newline="") as file:
             csv.writer(file).writerow(row)
 
     def columns(self) -> list[tuple[float, ...]]:
-        "What was seen in each epoch, and last what it took; where an epoch was done twice, the later time counts."
-        rows = {int(epoch): map(float, row) for epoch, *row in csv.reader(self.path.read_text().splitlines())}
-        return list(zip(*(rows[epoch] for epoch in sorted(rows)), strict=True))
+        "What each epoch took, and what was seen, NaN for None; where one was done twice, the later time counts."
+        rows = {int(epoch): row for epoch, *row in csv.reader(self.path.read_text().splitlines())}
+        numbers = [[float(each or "nan") for each in rows[epoch]] for epoch in sorted(rows)]
+        return list(zip(*numbers, strict=True))
 
     def spent(self) -> float:
         "What all epochs took."
-        return sum(self.columns()[-1])
+        return sum(self.columns()[0])
 
 
 def train_beside(path, hp, data, seed: int, **how) -> tuple:

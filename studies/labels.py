@@ -74,7 +74,7 @@ def do(path, cell: str, seed: int, **changes) -> dict:
     if arm in ARMS:
         hp = recipe("labels", **ARMS[arm] | {"labels": int(labels)} | changes)
         run, epochs = train_beside(path, hp, mnist(), seed, look=errors)
-        took = {"curve": [*map(int, epochs.columns()[0])], "seconds": epochs.spent()}
+        took = {"curve": [*map(int, epochs.columns()[1])], "seconds": epochs.spent()}
         return json.loads((run / "result.json").read_text()) | {"arm": arm} | took
     _, labelled = hide_labels(mnist(), int(labels), seed)
     wrong = mistaken(train_alone(labelled, seed, noise=arm == "noise"))
