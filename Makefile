@@ -93,7 +93,7 @@ hangul-data: $(DEV) ## draw the glyphs of the data hangul anew from pinned fonts
 	$(BIN)/python tools/make_hangul.py
 
 .PHONY: reader
-reader: $(DEV) ## train the reader of Hangul anew (a new ruler: see tools/train_reader.py)
+reader: $(DEV) ## train the reader of Hangul anew (a new ruler; needs npm)
 	$(BIN)/python tools/train_reader.py
 
 .PHONY: study
