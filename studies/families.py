@@ -17,7 +17,7 @@ Settled before the first run:
   nothing had been scored, because it took longer than planned: three are the minutes of `digits`.)
 """
 
-import csv
+import math
 import time
 from functools import cache
 
@@ -25,43 +25,18 @@ import numpy as np
 from filelock import FileLock
 
 from learning_gan.core.backend import keras
-from learning_gan.core.files import atomic_path
 from learning_gan.parts.data import to_pixels
 from learning_gan.parts.recipes import recipe
 from learning_gan.run.flow import euler
 from learning_gan.run.sampling import load_model, sample
-from learning_gan.run.training import build_model, train
+from learning_gan.run.training import build_model
 from learning_gan.trials.studies import Study, load_results
-from studies import ABOUT, SEED, mnist, reference, without
+from studies import ABOUT, SEED, mnist, reference, save_arrays, train_beside, without
 
 TRAINED = {"vae": range(5)} | {f"flow/{steps}": range(3) for steps in (10, 1, 2, 50)}
 GANS = ("tuned", "dcgan", "digits")  # trained by another study
 TOLD = ("frechet", "precision", "recall", "density", "coverage", "histogram_kl", "memorisation")
 SHOWN = 20  # images of each family that are kept
-
-
-class Clock(keras.callbacks.Callback):
-    "Writes down the CPU time of each epoch's updates, and every few epochs what the images are like by then."
-
-    def __init__(self, path, every: int = 0, curve_n: int = 0):
-        super().__init__()
-        self.path, self.every, self.curve_n = path, every, curve_n
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.start = time.process_time()
-
-    def on_epoch_end(self, epoch, logs=None):
-        spent, frechet = time.process_time() - self.start, ""
-        if self.every and (epoch + 1) % self.every == 0:
-            images = sample(self.model.averaged_generator(), self.curve_n, SEED)
-            frechet = reference(self.curve_n).measure(images)["frechet"]
-        with self.path.open("a", newline="") as file:
-            csv.writer(file).writerow([epoch + 1, spent, frechet])
-
-    def read(self) -> list:
-        "(epoch, seconds, Fréchet distance or '') of each epoch; where one was done twice, the later one counts."
-        rows = csv.reader(self.path.read_text().splitlines())
-        return [(epoch, *each) for epoch, each in sorted({int(row[0]): row[1:] for row in rows}.items())]
 
 
 def drawing(model, steps: int) -> keras.Model:
@@ -83,15 +58,21 @@ def do(path, cell: str, seed: int, n: int, every: int, curve_n: int, **changes) 
     if cell in GANS:
         return {"ms_per_image": timed(build_model(recipe(name), seed).generator, n)[1]}
     run, hp = path.with_name(f"{name}-{seed}"), recipe(name, **changes)
-    clock = Clock(run.with_suffix(".csv"), every, curve_n)
+
+    def so_far(model, epoch):
+        "Every few epochs, the Fréchet distance."
+        if epoch % every:
+            return [None]
+        images = sample(model.averaged_generator(), curve_n, SEED)
+        return [reference(curve_n).measure(images)["frechet"]]
+
     with FileLock(run.with_suffix(".lock")):  # several numbers of steps are of one training run
-        train(hp, mnist(), run, seed, callbacks=(clock,), verbose=False)
+        _, epochs = train_beside(run, hp, mnist(), seed, clock=time.process_time, look=so_far)
     images, ms = timed(drawing(load_model(run), int(steps or 0)), n)
     np.save(path.with_suffix(".npy"), to_pixels(images[:SHOWN]))
-    epochs, score = clock.read(), reference(n).measure(images)
-    minutes = sum(float(spent) for _, spent, _ in epochs) / 60
-    curve = [[epoch, float(frechet)] for epoch, _, frechet in epochs if frechet]
-    told = {"ms_per_image": ms, "minutes": minutes, "epochs": hp.epochs, "curve": curve}
+    score, (_, frechet) = reference(n).measure(images), epochs.columns()
+    curve = [[epoch, each] for epoch, each in enumerate(frechet, 1) if not math.isnan(each)]
+    told = {"ms_per_image": ms, "minutes": epochs.spent() / 60, "epochs": hp.epochs, "curve": curve}
     return told | {key: score[key] for key in TOLD}
 
 
@@ -136,8 +117,7 @@ def after(runs, out) -> None:
     "What each family draws with its first seed, and real test images."
     drawn = {cell: runs / f"{cell.replace('/', '-')}-0.npy" for cell in TRAINED}
     shown = {cell.replace("/", "_"): np.load(path) for cell, path in drawn.items() if path.exists()}
-    with atomic_path(out / "families.npz") as temporary:
-        np.savez_compressed(temporary, real=mnist().test.images[:SHOWN], **shown)
+    save_arrays(out / "families.npz", real=mnist().test.images[:SHOWN], **shown)
 
 
 HOW = {"n": 10_000, "every": 2, "curve_n": 2_000}
