@@ -256,7 +256,8 @@ def chapters_path(root, momentum: float, penalty: float) -> list:
 
 
 @pytest.mark.parametrize(
-    ("page", "piece"), [("read/how_it_works.html", "circling"), ("build/sampling.html", "plane")]
+    ("page", "piece"),
+    [("read/how_it_works.html", "circling"), ("build/sampling.html", "plane"), ("go_on/hangul.html", "name")],
 )
 def test_a_piece_stands_in_its_chapter_and_is_fetched_when_it_is_seen(browser, address, root, page, piece):
     fetched = []
@@ -271,7 +272,7 @@ def test_a_piece_stands_in_its_chapter_and_is_fetched_when_it_is_seen(browser, a
             drawn(opened, canvas)
             shown = f"document.querySelector({canvas!r}).toDataURL()"
             before = opened.evaluate(shown)
-            opened.locator("[data-lab] input").first.press("ArrowLeft")
+            opened.locator("[data-lab] input[type=range]").first.press("ArrowLeft")
             opened.wait_for_function(f"before => before !== {shown}", arg=before)
             assert not serious_violations(opened, scheme)
             assert not shows_one_language(opened)
