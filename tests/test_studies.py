@@ -1,5 +1,6 @@
 """The results that chapters read, the studies that make them, what ends the runner, and the race."""
 
+import contextlib
 import importlib
 import json
 import signal
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import processes
 import pytest
 from scipy import stats
 
@@ -201,13 +203,17 @@ def test_workers_end_soon_after_a_study_that_is_interrupted_or_killed(tmp_path, 
     (tmp_path / "sleepers.py").write_text(SLEEPERS)
     command, workers = [sys.executable, "-c", "import sleepers; sleepers.main()", tmp_path / "study"], []
     study = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=tmp_path)
-    while len(workers) < 2:
-        time.sleep(0.05)
-        children = Path(f"/proc/{study.pid}/task").glob("*/children")
-        workers = [int(pid) for path in children for pid in path.read_text().split()]
+
+    def found() -> bool:
+        for path in Path(f"/proc/{study.pid}/task").glob("*/children"):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+                workers.extend({*map(int, path.read_text().split())} - {*workers})
+        return len(workers) >= 2
+
+    processes.wait_until(found)
     study.send_signal(end)
-    assert study.wait(timeout=30) != 0
-    patience = time.monotonic() + (0 if end == signal.SIGINT else 30)  # an interrupted one waits for them
+    assert study.wait(timeout=120) != 0
+    patience = time.monotonic() + (0 if end == signal.SIGINT else 120)  # an interrupted one waits for them
     while any(map(is_running, workers)):
         assert time.monotonic() < patience
         time.sleep(0.05)

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -102,20 +103,24 @@ runpy.run_path(sys.argv[0], run_name="__main__")
     return lambda script: [sys.executable, "-I", "-S", start, site / "bin" / script]
 
 
-def run_commands(launch, env: dict, run: Path) -> None:
+CLOSED = "0<&- 1<&- 2<&-"  # as a daemon or a graphical program may have its streams
+
+
+def run_commands(launch, env: dict, run: Path, streams: str = "") -> None:
     "One epoch on the embedded digits and four new ones, through the commands that `launch` starts."
-    for name, arguments in {
-        "learning_gan_train": ["--data", "embedded", "--epochs", "1", "--batch_size", "5500", "--out", run],
-        "learning_gan_sample": ["--run", run, "--n", "4", "--out", run / "new.png"],
-    }.items():
-        command = [os.fspath(part) for part in [*launch(name), *arguments]]
-        done = subprocess.run(command, cwd=run.parent, env=env, capture_output=True, text=True, timeout=300)
+    for name, arguments, how in (
+        ("train", ["--data", "embedded", "--epochs", "1", "--batch_size", "5500", "--out", run], streams),
+        ("sample", ["--run", run, "--n", "4", "--out", run / "new.png"], ""),
+    ):
+        command = shlex.join(map(os.fspath, [*launch(f"learning_gan_{name}"), *arguments]))
+        at = dict(cwd=run.parent, env=env, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(["bash", "-c", f"{command} {how}"], **at)
         assert done.returncode == 0, done.stdout + done.stderr
     assert (run / "generator.keras").is_file()
     assert (run / "new.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_commands_run_on_the_declared_needs_alone(alone, bare_env, tmp_path):
+def test_commands_run_on_the_declared_needs_alone_and_with_closed_streams(alone, bare_env, tmp_path):
     probe = tmp_path / "probe.py"
     probe.write_text("""
 from importlib.util import find_spec
@@ -123,4 +128,5 @@ print([name for name in ("learning_gan", "keras", "nbdev", "IPython", "pytest") 
 """)
     done = subprocess.run(alone(probe), env=bare_env, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "['learning_gan', 'keras']"
-    run_commands(alone, bare_env, tmp_path / "run")
+    run_commands(alone, bare_env, tmp_path / "run", CLOSED)
+    assert (tmp_path / "run" / "training.gif").exists()
