@@ -12,23 +12,15 @@ pytestmark = MARKS
 PAGES = [*map(page_name, reading_order())]
 LOSSES = "build/losses.html"  # with formulas, figures, code and its documentation
 # One page of each kind: what axe finds, it finds in what they are made of.
-KINDS = [
-    "index.html",
-    LOSSES,
-    "measure/diagnosis.html",
-    "go_on/lab.html",
-    "machine/commands.html",
-    "404.html",
-]
+KINDS = ["index", "build/losses", "measure/diagnosis", "go_on/lab", "machine/commands", "404"]
 OTHER = {"ko": "en", "en": "ko"}
 # What a reader sees: text that takes up room. A page is in one language when none of the other is seen.
 SEEN = """language => [...document.querySelectorAll(`[lang="${language}"]:not(html)`)]
     .filter(e => e.getClientRects().length && e.textContent.trim()).length"""
 LUMINANCE = """name => { const [r, g, b] = getComputedStyle(document.body)[name].match(/[\\d.]+/g).map(Number);
     return .299 * r + .587 * g + .114 * b }"""
-MATH_FONT = (
-    """[...document.fonts].some(f => f.family.includes("Learning GAN Math") && f.status === "loaded")"""
-)
+FONT = "[...document.fonts].some(f => f.family.includes('Learning GAN Math') && f.status === 'loaded')"
+STYLE = "([selector, name]) => { const e = document.querySelector(selector); return e && getComputedStyle(e)[name] }"
 PHONE = {"width": 360, "height": 740}
 SIDEWAYS = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -37,8 +29,8 @@ def mode(opened) -> str:
     return opened.evaluate("document.documentElement.dataset.lang")
 
 
-def press(opened, wanted: str) -> None:
-    opened.locator(f'.lang-switch button[data-mode="{wanted}"]').click()
+def button(opened, language: str):
+    return opened.locator(f'.lang-switch button[data-mode="{language}"]')
 
 
 def shows_one_language(opened) -> list[str]:
@@ -97,100 +89,85 @@ def test_every_page_shows_one_language_at_a_time_and_fits_a_phone(browser, addre
 
 @pytest.mark.parametrize("page", KINDS)
 def test_a_page_of_each_kind_is_accessible_in_both_schemes(browser, site, address, page):
-    text = (site / page).read_text(encoding="utf-8")
+    text = (site / f"{page}.html").read_text(encoding="utf-8")
     with tab(browser, address, color_scheme="light") as opened:
-        if page == "404.html":
+        if page == "404":
             opened.set_content(text.replace('<base href="/learning_gan/">', f'<base href="{address}">'))
         else:
-            opened.goto(address + page)
+            opened.goto(f"{address}{page}.html")
         found = shows_one_language(opened)
         for scheme, language in (("light", "ko"), ("dark", "en")):
-            press(opened, language)
+            button(opened, language).click()
             opened.emulate_media(color_scheme=scheme)
             found += follows_the_scheme(opened, scheme) + serious_violations(opened, scheme)
-        if opened.locator("math").count() and not opened.evaluate(MATH_FONT):
+        if opened.locator("math").count() and not opened.evaluate(FONT):
             found.append("formulas are not in their font")
         assert not found, "\n".join(found)
 
 
 def test_the_look_on_a_phone_and_in_the_dark_and_its_menu(browser, address):
     "Links in tables break between words, comments are paler than code, what goes on has a shadow at its edge."
-    style = "([selector, name]) => { const e = document.querySelector(selector); return e && getComputedStyle(e)[name] }"
+
+    def style(*of):
+        return opened.evaluate(STYLE, of)
+
     with tab(browser, address, "read/tips.html", color_scheme="dark", viewport=PHONE) as opened:
-        assert opened.evaluate(style, ["main table", "backgroundImage"]).count("linear-gradient") == 4
-        assert opened.evaluate(style, ["main tbody td", "backgroundColor"]) == "rgba(0, 0, 0, 0)"
-        assert opened.evaluate(style, ["main table a", "wordBreak"]) != "break-all"
+        assert style("main table", "backgroundImage").count("linear-gradient") == 4
+        assert style("main tbody td", "backgroundColor") == "rgba(0, 0, 0, 0)"
+        assert style("main table a", "wordBreak") != "break-all"
         opened.goto(address + "measure/diagnosis.html")
         assert opened.locator("img[data-wide]").first.bounding_box()["width"] > 500  # one can read its words
-        assert (
-            opened.evaluate(style, [":has(> img[data-wide])", "backgroundImage"]).count("linear-gradient")
-            == 4
-        )
+        assert style(":has(> img[data-wide])", "backgroundImage").count("linear-gradient") == 4
         opened.goto(address + LOSSES)
-        parts = [f"pre.sourceCode {part}" for part in ("span.co", "code")]
-        assert len({opened.evaluate(style, [part, "color"]) for part in parts}) == 2
+        assert style("pre.sourceCode span.co", "color") != style("pre.sourceCode code", "color")
         opened.locator(".quarto-btn-toggle").first.click()
-        opened.wait_for_timeout(400)
-        assert opened.locator("#quarto-sidebar").bounding_box()["x"] >= 0
+        opened.wait_for_function("document.querySelector('#quarto-sidebar').getBoundingClientRect().x >= 0")
         opened.locator("#quarto-sidebar a.sidebar-link:visible").nth(2).click()
         opened.wait_for_url(lambda url: LOSSES not in url)
 
 
-def test_scheme_can_be_chosen(browser, address):
+def test_scheme_and_language_are_the_browsers_at_first_and_then_those_that_were_chosen(browser, address):
+    "By a button or its key, after a change of pages and a reload, or by the address."
+    for locale, expected in [("ko-KR", "ko"), ("fr-FR", "en")]:
+        with tab(browser, address, locale=locale) as opened:
+            assert mode(opened) == expected
     background = "getComputedStyle(document.body).backgroundColor"
-    with tab(browser, address, color_scheme="light") as opened:
+    with tab(browser, address, locale="en-GB", color_scheme="light") as opened:
+        assert mode(opened) == "en"
         light = opened.evaluate(background)
         opened.locator(".quarto-color-scheme-toggle").first.click()
         opened.wait_for_function(f"{background} !== {json.dumps(light)}")
         dark = opened.evaluate(background)
-        opened.goto(address + PAGES[1])
-        assert opened.evaluate(background) == dark
-
-
-def test_the_language_is_the_browsers_at_first_and_then_the_one_that_was_chosen(browser, address):
-    "By a button or its key, after a change of pages and a reload, or by the address."
-    for locale, expected in [("ko-KR", "ko"), ("en-US", "en"), ("fr-FR", "en")]:
-        with tab(browser, address, locale=locale) as opened:
-            assert mode(opened) == expected
-    with tab(browser, address, locale="en-GB") as opened:
-        opened.locator('.lang-switch button[data-mode="ko"]').focus()
+        button(opened, "ko").focus()
         opened.keyboard.press("Enter")
         opened.locator("#quarto-sidebar a.sidebar-link:visible").nth(2).click()
         opened.wait_for_load_state()
         assert not opened.url.endswith("index.html") and mode(opened) == "ko"
         opened.reload()
-        assert mode(opened) == "ko" and opened.evaluate(SEEN, "en") == 0
+        assert (mode(opened), opened.evaluate(SEEN, "en"), opened.evaluate(background)) == ("ko", 0, dark)
         assert opened.locator('.lang-switch [aria-pressed="true"]').get_attribute("data-mode") == "ko"
-        for page, expected in [
-            (f"{LOSSES}?lang=en", "en"),
-            (f"{LOSSES}?lang=ko", "ko"),
-            ("build/generator.html", "ko"),
-        ]:
+        for page, expected in [(f"{LOSSES}?lang=en", "en"), (f"{LOSSES}?lang=ko", "ko"), (PAGES[2], "ko")]:
             opened.goto(address + page)
             assert mode(opened) == expected, "a language asked for once is remembered"
 
 
-def test_titles_and_alternative_texts_follow_the_switch_and_without_scripts_both_languages_show(
-    browser, address
-):
+def test_titles_and_texts_follow_the_switch_and_without_scripts_both_languages_show(browser, address):
     hangul = re.compile("[가-힣]")
     with tab(browser, address, "index.html") as opened:
-        picture, button = opened.locator("main figure img").first, opened.locator(".code-copy-button").first
-
-        def said():
-            return [opened.title(), picture.get_attribute("alt"), button.get_attribute("title")]
-
-        press(opened, "en")
-        assert not any(map(hangul.search, said()))
-        press(opened, "ko")
-        assert all(map(hangul.search, said())) and not any(" / " in text for text in said())
+        picture, copy = opened.locator("main figure img").first, opened.locator(".code-copy-button").first
+        for language in ("en", "ko"):
+            button(opened, language).click()
+            said = opened.title(), picture.get_attribute("alt"), copy.get_attribute("title")
+            assert [bool(hangul.search(text)) for text in said] == [language == "ko"] * 3
+            assert not any(" / " in text for text in said)
     with tab(browser, address, LOSSES, java_script_enabled=False) as opened:
         assert all(opened.locator(f'main div[lang="{language}"]').first.is_visible() for language in OTHER)
 
 
-@pytest.mark.parametrize(
-    ("language", "word"), [("ko", "equilibrium"), ("en", "잠재 벡터"), ("ko", "교차 엔트로피")]
-)
+SOUGHT = [("ko", "equilibrium"), ("en", "잠재 벡터"), ("ko", "교차 엔트로피")]
+
+
+@pytest.mark.parametrize(("language", "word"), SOUGHT)
 def test_search_leads_to_what_was_sought(browser, address, language, word):
     "A word of either language is found whichever is shown, and can be seen where its result leads."
     seen = """word => { const w = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
