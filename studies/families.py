@@ -90,10 +90,7 @@ def rows(cell: str, seed: int, run: dict) -> list[dict]:
     one = {"cell": cell, "family": name, "steps": int(steps or 0), "data": "mnist"}
     if cell in TRAINED:
         return [one | {"seed": seed} | run]
-    return [
-        one | {"seed": each} | run | {key: score[key] for key in TOLD}
-        for each, score in recorded(cell).items()
-    ]
+    return [one | {"seed": each} | run | scores for each, scores in recorded(cell).items()]
 
 
 def pack(runs: dict, how: dict) -> dict:

@@ -16,6 +16,7 @@ from learning_gan.run.model import GenerativeModel
 from learning_gan.run.sampling import load_generator, sample
 from learning_gan.run.training import train
 from learning_gan.run.vae import build_vae
+from learning_gan.trials.studies import find_results, load_results
 
 SMALL = {"batch_size": 220, "g_hidden_size": 2, "d_hidden_size": 2, "decay": 0.0, "average": 0.9, "steps": 2}
 
@@ -119,3 +120,15 @@ def test_a_flow_is_told_the_digit_and_its_steps_can_be_others_later():
     assert not np.array_equal(more, seven)
     with pytest.raises(ValueError, match="use multiples of 4"):
         build_flow(recipe("flow"), 0, (30, 28, 1))
+
+
+def test_the_rows_of_the_study_say_what_they_are_of_and_can_be_packed_again():
+    from studies.families import CELLS, rows, unpack
+
+    kept = load_results("families")
+    assert {"family", "steps", "data", "seed", "frechet", "ms_per_image", "minutes"} <= set(kept["runs"][0])
+    assert {run["cell"] for run in kept["runs"]} <= set(CELLS)
+    assert all(run[key] > 0 for run in kept["runs"] for key in ("frechet", "ms_per_image", "minutes"))
+    assert [row for key, run in unpack(kept).items() for row in rows(*key, run)] == kept["runs"]
+    with np.load(find_results("families.npz")) as npz:
+        assert all(npz[name].dtype == np.uint8 and npz[name].shape == (20, 28, 28, 1) for name in npz.files)
