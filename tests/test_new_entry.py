@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import sys
+import warnings
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
+from learning_gan.core.backend import tf
 from learning_gan.parts import recipes
 from learning_gan.parts.data import load_mnist
 from learning_gan.run import pictures
@@ -39,6 +41,14 @@ def quick() -> None:
     "Short epochs, not compiled by XLA, which is tried elsewhere; and what newcomers add."
     recipes.EPOCH_IMAGES, GenerativeModel.compiles_well = 2_200, lambda self: False
     newcomers.register()
+
+
+def eager() -> None:
+    "Nothing is traced: what is looked at is what is left in the folder."
+    quick()
+    recipes.EPOCH_IMAGES = 440
+    tf.config.run_functions_eagerly(True)
+    warnings.filterwarnings("ignore", "Even though the `tf.config")  # `tf.data` is traced all the same
 
 
 def kept(run: Path) -> Path:
@@ -170,7 +180,7 @@ def test_it_draws_the_digit_one_asks_for_and_refuses_what_cannot_be_asked(finish
 
 def train_rest(folder: Path) -> None:
     "Train the recipes of which no run is there, without their pictures."
-    small = dict(epochs=1, batch_size=220, g_hidden_size=2, d_hidden_size=2, labels=20)
+    small = dict(epochs=1, batch_size=220, g_hidden_size=2, d_hidden_size=2, labels=20, steps=2)
     own = recipes.MADE_FOR | {"stacked": "stacked_embedded"}
     for name in recipes.RECIPES:
         if name not in ALSO:
@@ -203,7 +213,7 @@ assert "learning_gan" not in sys.modules
 
 
 def test_numpy_and_keras_alone_read_every_file_of_every_recipe(finished, tmp_path):
-    run(train_rest, tmp_path)
+    run(train_rest, tmp_path, prepare=eager)
     runs = {name: finished(ALSO[name]) if name in ALSO else tmp_path / name for name in recipes.RECIPES}
     done = processes.cold("python", "-c", ALONE, *runs.values(), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -236,7 +246,7 @@ def read_all(folder: Path) -> None:
 
 
 def test_a_fresh_process_reads_what_each_failure_and_change_has_left(tmp_path):
-    run(change, tmp_path)
+    run(change, tmp_path, prepare=eager)
     run(read_all, tmp_path, prepare=None)
     runs = sum(path.is_dir() for path in tmp_path.iterdir())
     found = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
