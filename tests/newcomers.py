@@ -51,8 +51,7 @@ class Moments(GenerativeModel):
 def build_moments(hp, seed, image_shape):
     with own_settings():
         model = Moments(build_networks(hp, seed, image_shape)[0], seed or 0)
-        model.compile(keras.optimizers.Adam(hp.learning_rate), jit_compile=model.compiles_well())
-        model.ready(model.optimizer, model.generator.trainable_variables)
+        model.compile(keras.optimizers.Adam(hp.learning_rate))
     return model
 
 

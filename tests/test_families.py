@@ -14,7 +14,7 @@ from learning_gan.parts.recipes import recipe
 from learning_gan.run.flow import build_flow, euler
 from learning_gan.run.model import GenerativeModel
 from learning_gan.run.sampling import load_generator, sample
-from learning_gan.run.training import train
+from learning_gan.run.training import build_model, train
 from learning_gan.run.vae import build_vae
 from learning_gan.trials.studies import find_results, load_results
 
@@ -107,6 +107,17 @@ def test_a_run_goes_on_to_the_bit_and_says_what_it_is(quick, tmp_path, name, los
     said = report(read_run(run))
     assert "no discriminator's, so what is looked for is what samples show" in said
     assert "d_wins" in said.partition("not looked for")[2] and "non_saturating" not in said
+
+
+@pytest.mark.parametrize("name", ["vae", "flow"])
+def test_keras_saves_and_loads_a_model_as_a_whole(tmp_path, name):
+    model = build_model(recipe(name, **SMALL), 0)
+    model.optimizer.iterations.assign(7)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert int(loaded.optimizer.iterations) == 7
+    for mine, theirs in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
 
 
 def test_a_flow_is_told_the_digit_and_its_steps_can_be_others_later():

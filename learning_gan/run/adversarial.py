@@ -53,8 +53,7 @@ class AdversarialModel(GenerativeModel):
         if self.loss_of.one_by_one and any(w.name == "moving_mean" for w in self.discriminator.weights):
             why = f"the loss '{loss}' needs each image alone, not batch normalisation in the discriminator"
             raise ValueError(f"{why}: choose --architecture plain or another without it, or another loss")
-        jit_compile = self.compiles_well() if jit_compile is None else jit_compile
-        super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
+        super().compile(jit_compile=jit_compile, **kwargs)
         synchronise((self.generator, self.discriminator), self.devices)
         self.d_optimizer = self.ready(d_optimizer, self.discriminator.trainable_variables)
         self.g_optimizer = self.ready(g_optimizer, self.generator.trainable_variables)

@@ -143,6 +143,5 @@ def build_flow(hp: HyperParameters, seed: int | None = None, image_shape=(28, 28
     with own_settings():
         flow = Flow(build_networks(hp, seed, image_shape)[0], seed or 0)
         optimizer = model_optimizers(rate_of(hp, hp.g_rate), hp.beta_1, hp.beta_2, hp.average)[1]
-        flow.compile(optimizer, jit_compile=flow.compiles_well())
-        flow.ready(flow.optimizer, flow.generator.trainable_variables)
+        flow.compile(optimizer)
     return flow

@@ -98,8 +98,7 @@ def build_mean(hp: HyperParameters, seed: int | None = None, image_shape=(32, 32
     with own_settings():
         model = HangulMean(build_networks(hp, seed, image_shape)[0], seed or 0)
         optimizer = model_optimizers(rate_of(hp, hp.g_rate), hp.beta_1, hp.beta_2, hp.average)[1]
-        model.compile(optimizer, jit_compile=model.compiles_well())
-        model.ready(model.optimizer, model.generator.trainable_variables)
+        model.compile(optimizer)
     return model
 
 # %% ../../nbs/go_on/35_hangul.ipynb #a0283a89

@@ -142,6 +142,13 @@ class GenerativeModel(keras.Model):
         "Does the generator's optimizer keep an average of the weights?"
         return inner_of(getattr(self, self.optimizers_used[-1])).use_ema
 
+    def compile(self, optimizer=None, jit_compile: bool | None = None, **kwargs):
+        "An optimizer for the generator, unless a kind of model has others. Whether XLA compiles is found out (None) or told."
+        jit_compile = self.compiles_well() if jit_compile is None else jit_compile
+        if optimizer is not None:
+            optimizer = self.ready(optimizer, self.generator.trainable_variables)
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+
     def ready(self, optimizer, variables):
         "An optimizer built for its variables, with loss scaling where gradients are float16 (Micikevicius et al. 2018)."
         optimizer = keras.optimizers.get(optimizer)
@@ -343,6 +350,10 @@ class GenerativeModel(keras.Model):
     @classmethod
     def from_config(cls, config):
         return cls(**_unpack(config))
+
+    def compiled_with(self):
+        "What `compile` was given beside the optimizers."
+        return {}
 
     def get_compile_config(self):
         optimizers = {name: getattr(self, name) for name in self.optimizers_used}

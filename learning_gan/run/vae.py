@@ -62,8 +62,7 @@ class VAE(GenerativeModel):
 
     def compile(self, e_optimizer, g_optimizer, jit_compile: bool | None = None, **kwargs):
         "An optimizer for each network."
-        jit_compile = self.compiles_well() if jit_compile is None else jit_compile
-        super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
+        super().compile(jit_compile=jit_compile, **kwargs)
         self.e_optimizer = self.ready(e_optimizer, self.encoder.trainable_variables)
         self.g_optimizer = self.ready(g_optimizer, self.generator.trainable_variables)
         self.optimizer = OptimizerPair(self.e_optimizer, self.g_optimizer)
