@@ -54,7 +54,10 @@ def by_arm(kept: dict) -> dict:
 
 
 def save_arrays(path, **arrays) -> None:
-    "Write arrays beside a result file, whole or not at all."
+    "Write arrays beside a result file, whole or not at all; what it holds of runs that are not here stays."
+    if path.exists():
+        with np.load(path) as kept:
+            arrays = dict(kept) | arrays
     with atomic_path(path) as temporary:
         np.savez_compressed(temporary, **arrays)
 

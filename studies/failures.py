@@ -61,11 +61,11 @@ def unpack(kept: dict) -> dict:
 
 def after(runs, out) -> None:
     "Put the pictures that there are beside those of the result file."
-    arrays, target = {}, out / "failures.npz"
-    for path in [*([target] if target.exists() else []), *sorted(runs.glob("*.npz"))]:
+    arrays = {}
+    for path in sorted(runs.glob("*.npz")):
         with np.load(path) as file:
             arrays |= dict(file)
-    save_arrays(target, **arrays)
+    save_arrays(out / "failures.npz", **arrays)
 
 
 CELLS = {cell: range(n) for cell, n in SEEDS.items()}

@@ -239,6 +239,13 @@ def dies():
 """
 
 
+def test_pictures_of_runs_that_are_not_here_stay(tmp_path):
+    for name, value in (("a", 1), ("b", 2), ("a", 3)):
+        studies.save_arrays(tmp_path / "pictures.npz", **{name: np.array(value)})
+    with np.load(tmp_path / "pictures.npz") as npz:
+        assert {name: int(npz[name]) for name in npz.files} == {"a": 3, "b": 2}
+
+
 def test_a_race_outlives_its_contenders(tmp_path, capsys, monkeypatch):
     (tmp_path / "racers.py").write_text(RACERS)
     monkeypatch.syspath_prepend(tmp_path)
