@@ -39,14 +39,6 @@ class Moments(GenerativeModel):
         )
         return (tf.add_n([tf.reduce_mean((one - other) ** 2) for one, other in pairs]),)
 
-    def update(self, real_images, z):
-        with tf.GradientTape() as tape:
-            (loss,) = self.losses(real_images, z, training=True)
-        self.step(tape, loss, self.generator, self.optimizer)
-        return (loss,)
-
-    measure = losses
-
 
 def build_moments(hp, seed, image_shape):
     with own_settings():

@@ -128,15 +128,6 @@ class Flow(GenerativeModel):
         v = tf.cast(self.velocity([x_t, t, *labels], training=training), tf.float32)
         return (tf.reduce_mean(tf.square(v - (x_1 - x_0))),)
 
-    def update(self, real_images, z):
-        "One step of the network."
-        with tf.GradientTape() as tape:
-            (loss,) = self.losses(real_images, z, training=True)
-        self.step(tape, loss, self.generator, self.optimizer)
-        return (loss,)
-
-    measure = losses
-
 
 def build_flow(hp: HyperParameters, seed: int | None = None, image_shape=(28, 28, 1)) -> Flow:
     "The flow that the hyperparameters describe, compiled and untrained. Raises `ValueError`."

@@ -83,15 +83,6 @@ class HangulMean(GenerativeModel):
         "The mean of |real - fake|, on the scale of the pixels."
         return (tf.reduce_mean(tf.abs(real_images[0] - self.generator(z, training=training))),)
 
-    def update(self, real_images, z):
-        "One step of the generator."
-        with tf.GradientTape() as tape:
-            (loss,) = self.losses(real_images, z, training=True)
-        self.step(tape, loss, self.generator, self.optimizer)
-        return (loss,)
-
-    measure = losses
-
 
 def build_mean(hp: HyperParameters, seed: int | None = None, image_shape=(32, 32, 1)):
     "The generator of the recipe alone, untrained."

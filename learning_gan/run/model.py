@@ -68,11 +68,11 @@ _pack, _unpack = keras.saving.serialize_keras_object, keras.saving.deserialize_k
 class GenerativeModel(keras.Model):
     """A generator in training, as `train`, the commands and Keras's own `fit` need it. A subclass names its losses
     (`loss_titles`) and the attributes that hold its networks and optimizers (`networks`, `optimizers_used`), and gives
-    `update` and `measure`, each of (real_images, z) and returning its losses in that order."""
+    its `losses` of (real_images, z, training) in that order, or an `update` and a `measure` that return them."""
 
     loss_titles: ClassVar[dict] = {}  # what the printed line calls each loss, by its name
     networks = ("generator",)
-    optimizers_used = ("optimizer",)
+    optimizers_used = ("optimizer",)  # the generator's last; one for each of `networks`, from its end
     sign_names = ()  # of what `signs` returns
 
     def __init__(
@@ -211,6 +211,19 @@ class GenerativeModel(keras.Model):
         self.finite_updates.update_state(tf.math.is_finite(tf.add_n(losses)) & so_far)
         for tracker, loss in zip(self.trackers, losses, strict=True):
             tracker.update_state(loss)
+
+    def update(self, real_images, z):
+        "A step of every network down the sum of `losses`."
+        with tf.GradientTape(persistent=True) as tape:
+            losses = self.losses(real_images, z, training=True)
+            loss = tf.add_n(losses)
+        for network, optimizer in zip(self.networks, reversed(self.optimizers_used), strict=True):
+            self.step(tape, loss, getattr(self, network), getattr(self, optimizer))
+        return losses
+
+    def measure(self, real_images, z):
+        "The same losses, with nothing moved."
+        return self.losses(real_images, z, training=False)
 
     def train_minibatch(self, images, z, labels=None):
         "One update on a minibatch, or on this device's part of it."

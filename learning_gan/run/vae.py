@@ -84,17 +84,6 @@ class VAE(GenerativeModel):
         squares = mean**2 + tf.exp(log_variance) - log_variance - 1
         return pixel_loss, tf.reduce_mean(tf.reduce_sum(squares, axis=-1)) / 2
 
-    def update(self, real_images, z):
-        "One step of both networks, down the sum of the losses."
-        with tf.GradientTape(persistent=True) as tape:
-            losses = self.losses(real_images, z, training=True)
-            loss = tf.add_n(losses)
-        self.step(tape, loss, self.encoder, self.e_optimizer)
-        self.step(tape, loss, self.generator, self.g_optimizer)
-        return losses
-
-    measure = losses
-
 
 def build_vae(hp: HyperParameters, seed: int | None = None, image_shape=(28, 28, 1)) -> VAE:
     "The VAE that the hyperparameters describe, compiled and untrained."
