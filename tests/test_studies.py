@@ -239,6 +239,25 @@ def dies():
 """
 
 
+def test_the_second_ruler_reads_digits(digits):
+    "And its features have mean 0 and variance 1, as on what it has learnt."
+    features, odds = importlib.import_module("studies._second_ruler").SECOND.describe(digits.test.images)
+    assert (odds.argmax(axis=1) == digits.test.labels).mean() > 0.97
+    assert np.abs(features.mean(axis=0)).max() < 0.3 and 0.8 < features.var(axis=0).mean() < 1.2
+
+
+def test_a_claim_holds_where_the_interval_of_a_difference_says_so():
+    verdict, low, high = importlib.import_module("studies.rulers").verdict, [1.0, 1.2, 1.1], [2.0, 2.3, 2.4]
+    assert [verdict(*pair)["says"] for pair in ((low, high), (high, low), (low, low))] == [
+        "holds",
+        "reversed",
+        "open",
+    ]
+    mean, half = np.mean(low) - 2, stats.t.ppf(0.975, 2) * stats.sem(low)  # the floor is one number
+    assert verdict(low, [2.0])["ci95"] == pytest.approx([mean - half, mean + half])
+    assert verdict([2.0], low)["ci95"] == pytest.approx([-mean - half, -mean + half])
+
+
 def test_pictures_of_runs_that_are_not_here_stay(tmp_path):
     for name, value in (("a", 1), ("b", 2), ("a", 3)):
         studies.save_arrays(tmp_path / "pictures.npz", **{name: np.array(value)})
