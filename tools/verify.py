@@ -4,11 +4,15 @@ nbs/results/claims.toml has a table for each page: an expression, and the words 
 its languages: `"fd('dcgan')" = ["거리는 {:.2f}", "a distance of {:.2f}"]`. If the words have no {}, the expression must be
 true. It may use the result files and the table `names` of claims.toml, `np`, `stats`, what is imported below from
 `trials`, and `printed("# of #")`: rows of numbers that cells of the page have printed, for what no file holds.
+
+Where there is a git history, it also looks whether each rule of nbs/results/ledger.json was committed before the first
+result that it was used for.
 """
 
 import ast
 import json
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -98,8 +102,25 @@ def verify(root: Path = ROOT) -> tuple[int, list[str]]:
     return count, wrong
 
 
+def late(root: Path = ROOT) -> tuple[int, list[str]]:
+    "How many rules of the ledger there are, and those that did not come before their results; 0 without a history."
+    git = ["git", "-c", f"safe.directory={root}", "-C", str(root)]
+    shallow = subprocess.run([*git, "rev-parse", "--is-shallow-repository"], capture_output=True, text=True)
+    if shallow.stdout.strip() != "false":
+        return 0, []
+    ledger = json.loads((root / "nbs" / "results" / "ledger.json").read_text(encoding="utf-8"))
+    wrong = []
+    for rule in ledger["rules"]:
+        pair = rule["set"], rule["first"]
+        order = subprocess.run([*git, "merge-base", "--is-ancestor", *pair], capture_output=True)
+        if order.returncode or len({*pair}) < 2:
+            wrong.append(f"ledger.json: {pair[0]} is not before {pair[1]} ({rule['rule']['en']})")
+    return len(ledger["rules"]), wrong
+
+
 if __name__ == "__main__":
     count, wrong = verify()
-    if wrong:
-        sys.exit("\n  ".join(["Text and result files differ:", *wrong]))
-    print(f"{count} claims of the text agree with the result files.")
+    rules, too_late = late()
+    if wrong or too_late:
+        sys.exit("\n  ".join(["Text, result files and history differ:", *wrong, *too_late]))
+    print(f"{count} claims of the text agree with the result files; {rules} rules came before their results.")
