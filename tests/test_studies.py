@@ -258,6 +258,21 @@ def test_a_claim_holds_where_the_interval_of_a_difference_says_so():
     assert verdict([2.0], low)["ci95"] == pytest.approx([-mean - half, -mean + half])
 
 
+def test_a_ladder_ends_at_the_recipe_and_its_steps_are_of_pairs_by_seed():
+    ladder = importlib.import_module("studies.ladder")
+    assert ladder.recipe_of("post", 2_200) == recipe("post", epochs=4)
+    assert ladder.recipe_of("average", 2_200) == recipe("steady", epochs=4)
+    assert ladder.recipe_of("decay", 2_200) == recipe("dcgan", epochs=2)
+    assert ladder.recipe_of("z_100", 2_200) == recipe("dcgan", epochs=2, z_size=100)
+    above, below = (
+        {"seeds": seeds, "frechet": f, "second": f} for seeds, f in (([0, 2], [1, 2]), ([0, 1, 2], [2, 9, 8]))
+    )
+    (step,) = ladder.steps({("updates", "post"): below, ("updates", "beta_1"): above})[:1]
+    assert (step["below"], step["name"], step["seeds"]) == ("post", "beta_1", 2)
+    assert step["mean"] == step["second"]["mean"] == pytest.approx(np.log([1 / 2, 2 / 8]).mean())
+    assert step["p"] == pytest.approx(stats.ttest_1samp(np.log([1 / 2, 2 / 8]), 0).pvalue)
+
+
 def test_pictures_of_runs_that_are_not_here_stay(tmp_path):
     for name, value in (("a", 1), ("b", 2), ("a", 3)):
         studies.save_arrays(tmp_path / "pictures.npz", **{name: np.array(value)})
