@@ -12,6 +12,7 @@ from .parts.recipes import ARCHITECTURES, LOSSES, MODELS, RULERS, SCORES, SOURCE
 
 # %% ../nbs/machine/69_catalogue.ipynb #d19500c6
 MODELS |= {
+    "augmented": "learning_gan.run.augment:build_augmented",
     "flow": "learning_gan.run.flow:build_flow",
     "gan": "learning_gan.run.training:build_gan",
     "hangul": "learning_gan.run.hangul:build_hangul",
@@ -77,7 +78,7 @@ _CHANGED = [
     (MODELS, "shared_step in_turns unit_range two_steps"),
     (LOSSES, "double_sigmoid swapped naive two_sided clipped joined"),
     (ARCHITECTURES, "no_g_hidden no_d_hidden no_hidden sigmoid_output linear_output normal_z normal_weights"),
-    (ARCHITECTURES, "norm_g norm_d norm_both nearsighted inner_product"),
+    (ARCHITECTURES, "norm_g norm_d norm_both nearsighted inner_product spectral_d"),
     (ARCHITECTURES, "dcgan_no_norm dcgan_norm_g dcgan_norm_d"),
 ]
 for registry, names in _CHANGED:

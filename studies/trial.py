@@ -22,7 +22,8 @@ def do(path, cell: str, seed: int, n: int, **changes) -> dict:
 def columns(cell: str, runs: dict) -> dict:
     "The runs of a cell as columns, with as many digits as anybody reads."
     baseline, name = cell.split("/")
-    entry = {"bench": baseline, "name": name, "tip": CHANGES[name].tip, "seeds": list(runs)}
+    entry = {"bench": baseline, "name": name, "tip": CHANGES[name].tip, "family": CHANGES[name].family}
+    entry["seeds"] = list(runs)
     entry |= {key: [run.get(key) for run in runs.values()] for key in COLUMNS}
     short = {key: [None if x is None else float(f"{x:.5g}") for x in entry[key]] for key in SCORES}
     return entry | short

@@ -29,6 +29,7 @@ RUNS = {  # what the command is told, and what another run in its folder would b
     "moments": (["--model", "moments"], ["--model", "gan"]),
     "colour": (["--recipe", "dcgan", "--data", "crosses"], ["--data", "embedded"]),
     "digits": (["--recipe", "digits"], ["--loss", "saturating"]),
+    "augmented": (["--recipe", "digits", "--model", "augmented"], ["--model", "gan"]),
     "labels": (["--recipe", "labels", "--labels", 20], ["--labels", 100]),
     "spectral": (
         ["--recipe", "stacked", "--architecture", "spectral", "--loss", "wgan_gp"],
@@ -130,7 +131,15 @@ def test_it_is_sampled_and_diagnosed_and_each_command_reads_what_the_last_one_wr
 def test_each_leaves_what_it_is_in_its_folder(finished):
     recipe = {name: json.loads((finished(name) / "config.json").read_text())["recipe"] for name in RUNS}
     assert (recipe["relativistic"]["loss"], recipe["relativistic"]["gamma"]) == ("relativistic", 0.5)
-    assert [recipe[name]["model"] for name in RUNS] == ["gan", "moments", "gan", "gan", "labels", "gan"]
+    assert [recipe[name]["model"] for name in RUNS] == [
+        "gan",
+        "moments",
+        "gan",
+        "gan",
+        "augmented",
+        "labels",
+        "gan",
+    ]
     columns = {name: next(csv.reader((finished(name) / "history.csv").open())) for name in RUNS}
     assert columns["moments"] == ["epoch", "loss", "loss_mean", "nearest"]
     assert columns["relativistic"][:5] == ["epoch", "d_loss", "g_loss", "d_loss_mean", "g_loss_mean"]

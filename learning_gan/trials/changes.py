@@ -7,15 +7,15 @@ __all__ = ['double_sigmoid', 'naive', 'clipped', 'swapped', 'two_sided', 'joined
            'two_steps', 'no_g_hidden', 'no_d_hidden', 'no_hidden', 'sigmoid_output', 'linear_output', 'norm_g',
            'norm_d', 'norm_both', 'normal_z', 'normal_weights', 'dcgan_no_norm', 'dcgan_norm_g', 'dcgan_norm_d',
            'EPOCHS', 'BASELINES', 'DENSE', 'FAILURES', 'HEALTHY', 'CHANGES', 'SCORES', 'SharedStep', 'InTurns',
-           'UnitRange', 'TwoSteps', 'CutOff', 'altered_mlp', 'nearsighted', 'inner_product', 'Change', 'train_change',
-           'load_best', 'score_of', 'try_change', 'as_json', 'from_json']
+           'UnitRange', 'TwoSteps', 'CutOff', 'altered_mlp', 'spectral_d', 'nearsighted', 'inner_product', 'Change',
+           'train_change', 'load_best', 'score_of', 'try_change', 'as_json', 'from_json']
 
 # %% ../../nbs/machine/66_changes.ipynb #238b1d67
 import math
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from ..parts.generator import split_seed
 from ..parts.inputs import model_inputs
 from ..parts.losses import NON_SATURATING, Loss, cross_entropy, discriminator_loss, generator_loss
 from ..parts.recipes import HyperParameters, recipe
+from ..parts.stacked import bounded
 from ..run.recorder import TrainingDiverged
 from ..run.sampling import load_model, sample
 from ..run.training import GAN, build_gan, train
@@ -165,6 +166,12 @@ norm_both = partial(altered_mlp, norm="gd")
 normal_z = partial(altered_mlp, normal_z=True)
 normal_weights = partial(altered_mlp, kernel=normal)
 
+
+def spectral_d(hp: HyperParameters, image_shape: tuple, seed: int | None = None):
+    "The post's two networks, with spectral normalisation in the discriminator."
+    generator, discriminator = altered_mlp(hp, image_shape, seed)
+    return generator, bounded(discriminator, seed)
+
 # %% ../../nbs/machine/66_changes.ipynb #e31ef910
 def _without_norm(network):
     "A network with its first weights, but biases where it had batch normalisation."
@@ -223,6 +230,9 @@ class Change:
     baselines: tuple = DENSE  # keys of `BASELINES` that it is a change of
     tip: str = ""  # what it tries; empty: nothing
     finding: str = ""  # what the diagnosis should find; empty: nothing
+    family: str = (
+        ""  # of changes that are judged together, where it was added after the others had been judged
+    )
     images: Callable | None = None  # from the training images to those that it gets; None: the data as it is
     shown: Callable = np.asarray  # from what the generator draws to images in [-1, 1]
 
@@ -317,6 +327,21 @@ CHANGES = {
     "no_average": _of("average", "steady", average=0.0),
     "normal_weights": _of("first weights", architecture="normal_weights"),
     "together": _of("what helped", "steady", "steady_100", z_size=10, loss="saturating"),
+}
+
+
+def _later(**changes):
+    "A change that was added when the verdicts of the others were known."
+    return replace(_of("after 2017", **changes), family="after 2017")
+
+
+CHANGES |= {
+    "wgan_gp": _later(loss="wgan_gp", gamma=10.0),  # as in Gulrajani et al. 2017
+    "r1": _later(loss="r1", gamma=10.0),  # as in Mescheder et al. 2018
+    "r1_r2": _later(loss="r1_r2", gamma=10.0),
+    "r1_relativistic": _later(loss="r1_relativistic", gamma=1.0),  # as in the recipe `stacked`
+    "r3": _later(loss="r3", gamma=1.0),
+    "spectral_d": _later(architecture="spectral_d"),
 }
 
 # %% ../../nbs/machine/66_changes.ipynb #2d6f84b9

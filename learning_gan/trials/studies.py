@@ -350,12 +350,15 @@ def _verdict(values, p, tests, coverage):
 
 
 def judge(tried: dict, noise: float) -> dict:
-    "By (baseline, name), what is said of what `try_change` returned for it; the name `as_is` is the baseline itself."
+    """By (baseline, name), what is said of what `try_change` returned for it, each with the changes of its baseline and its
+    `family` if it has one; the name `as_is` is the baseline itself."""
     from scipy import stats
 
-    verdicts = {}
-    for baseline in dict.fromkeys(baseline for baseline, _ in tried):
-        family = [key for key in tried if key[0] == baseline and key[1] != "as_is"]
+    families, verdicts = {}, {}
+    for (baseline, name), one in tried.items():
+        if name != "as_is":
+            families.setdefault((baseline, one.get("family")), []).append((baseline, name))
+    for (baseline, _), family in families.items():
         values = [differences(tried[key], tried[baseline, "as_is"], noise) for key in family]
         p_values = holm([stats.ttest_1samp(each, 0).pvalue for each in values])
         for key, each, p in zip(family, values, p_values, strict=True):
