@@ -5,7 +5,7 @@ const WIDTH = 480, HEIGHT = 300, LEFT = 44, BOTTOM = 26, BINS = 20;
 
 export const colorOf = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
 
-class Chart {
+export class Chart {
   constructor() {
     this.canvas = h("canvas", { width: WIDTH, height: HEIGHT, className: "lab-chart", role: "img" });
     this.context = this.canvas.getContext("2d");

@@ -14,7 +14,7 @@ export async function start() {
 export const T = ({ at, n, m, down, right }) => ({ at, n: m, m: n, down: right, right: down });
 export const rows = (x, first, n) => ({ ...x, at: x.at + first * x.down, n });
 
-const LONGEST = 784; // row of the first matrix of a product, which copies eight columns of the second
+const LONGEST = 800; // row of the first matrix of a product, which copies eight columns of the second
 
 export class Memory {
   wasm = new WebAssembly.Instance(compiled).exports;

@@ -35,7 +35,7 @@ export const firstWeights = (seed, { z, hidden, pixels }) =>
 // Which images an update sees: whole permutations of the data, one an epoch
 const order = { key: null, rows: null };
 export function minibatch(seed, update, n, size) {
-  const perEpoch = Math.floor(n / size), epoch = Math.floor(update / perEpoch), key = `${seed}/${epoch}`;
+  const perEpoch = Math.floor(n / size), epoch = Math.floor(update / perEpoch), key = `${seed}/${epoch}/${n}`;
   if (order.key !== key) {
     const draws = uniform(seed, ORDER, epoch, n), rows = Array.from({ length: n }, (_, i) => i);
     for (let i = n - 1; i > 0; i--) {

@@ -1,6 +1,7 @@
 // Room two: the training. The worker trains; here are the dials, the pictures, and the address that holds the dials.
 import { charts } from "./charts.js";
 import { button, choice, Digits, h, inScheme, labelled, picture, still, words } from "./page.js";
+import { scoreboard } from "./score.js";
 
 const RATES = [0, 0.00001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.02];
 const same = (values) => values.map((value) => [value, value]);
@@ -64,7 +65,7 @@ export default function (place) {
   const say = (...texts) => note.replaceChildren(...texts);
 
   const samples = new Digits(16, 4), back = new Digits(16, 4, blueAndRed);
-  const { losses, verdicts } = charts();
+  const { losses, verdicts } = charts(), score = scoreboard((about) => order("sample", about));
   const curves = { d: [], g: [] };
   const count = h("output", {}, "0"), speed = h("output", {}, "–"), shownLosses = h("output", {}, "–"), strength = h("output", {}, "–");
   const note = h("p", { role: "status", className: "lab-note" }, words("준비하고 있습니다.", "Getting ready."));
@@ -93,6 +94,8 @@ export default function (place) {
     back.draw(gradient.map((v) => (most ? -v / most : 0)));
     verdict = [onReal, onFake];
     paint();
+    const { smooth, loss } = settings;
+    score.follow({ updates, images }, curves, { levels: [equilibrium(smooth, loss)], crossEntropy: loss === "flipped" });
     if (![curves.d.at(-1) ?? 0, curves.g.at(-1) ?? 0].every(Number.isFinite)) {
       lab.playing = false;
       follow();
@@ -115,6 +118,7 @@ export default function (place) {
   function begin() {
     lab.pause();
     curves.d.length = curves.g.length = 0;
+    score.begin();
     shownLosses.textContent = speed.textContent = "–";
     order("begin");
   }
@@ -175,6 +179,7 @@ export default function (place) {
       picture(losses.canvas, "losses", ["손실과 평형의 값(점선): d_loss는 파랑, g_loss는 보라", "Losses and, dotted, their values at the equilibrium: d_loss blue, g_loss purple"], 1),
       picture(verdicts.canvas, "verdicts", ["판별기의 확률: 진짜는 초록, 가짜는 보라", "What the discriminator says: real green, fake purple"], 1)),
     h("p", {}, words("가장 큰 기울기(픽셀 하나)", "Largest gradient of a pixel"), " ", strength),
+    score.element,
     h("fieldset", {}, h("legend", {}, words("설정: 학습하는 도중에도 바꿀 수 있습니다", "Settings: they may be changed while it trains")),
       h("div", { className: "lab-dials" }, Object.entries(DIALS).map(([name, [, , label]]) => labelled(words(...label), dials[name])))),
     h("fieldset", {}, h("legend", {}, words("망가뜨려 보기", "Break it")), h("ul", { className: "lab-breaks" }, breaks,
@@ -189,6 +194,7 @@ export default function (place) {
       reject(new Error(event.message));
     };
     worker.onmessage = ({ data }) => {
+      if (data.sample) return score.score(data.sample);
       if (!data.ready) return show(data);
       order("begin", { interval: still.matches ? 1000 : 100 });
       for (const control of [play, step, again]) control.disabled = false;

@@ -3,7 +3,7 @@ import { GAN, SIZES, start } from "./gan.js";
 import { inflate } from "./files.js";
 import { firstWeights, latents, minibatch, shownLatents } from "./random.js";
 
-const BATCH = 100, SHOWN = 16, SLOW = 600; // images, images, milliseconds
+const BATCH = 100, SHOWN = 16, SCORED = 400, SLOW = 600; // images three times, milliseconds
 const state = { gan: null, settings: null, playing: false, slow: false, interval: 100, images: null, losses: [] };
 
 async function loadDigits() {
@@ -39,6 +39,17 @@ function show() {
   });
 }
 
+// Fakes to be scored and, if they are asked for, twice as many of the real images that it learns from
+function sample({ known, round }) {
+  const { gan, settings, images } = state, fakes = new Float32Array(SCORED * SIZES.pixels), lot = SCORED / 4;
+  const z = latents(settings.seed, gan.updates, SCORED);
+  for (let i = 0; i < SCORED; i += lot) {
+    fakes.set(gan.draw(z.subarray(i * SIZES.z, (i + lot) * SIZES.z), settings.alpha, settings.average > 0), i * SIZES.pixels);
+  }
+  const real = known && rows(images, minibatch(settings.seed, 0, images.length / SIZES.pixels, 2 * SCORED));
+  postMessage({ sample: { round, updates: gan.updates, fakes, known: real } });
+}
+
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const diverged = () => state.losses.flat().some((loss) => !Number.isFinite(loss));
 
@@ -70,17 +81,20 @@ const orders = {
     update();
     show();
   },
+  async sample(_, about) {
+    sample(about);
+  },
   async play() {
     state.playing = true;
     await go();
   },
 };
 
-onmessage = ({ data: { order, settings, slow, interval } }) => {
+onmessage = ({ data: { order, settings, slow, interval, ...more } }) => {
   if (slow !== undefined) state.slow = slow;
   if (interval !== undefined) state.interval = interval;
   if (order === "pause") state.playing = false;
-  else if (order && !(order === "play" && state.playing)) inTurn(() => orders[order](settings));
+  else if (order && !(order === "play" && state.playing)) inTurn(() => orders[order](settings, more));
 };
 
 await start();
