@@ -7,15 +7,16 @@ Settled before the first run:
   last in one thing. `beta_1` and `average` are one training run, whose last weights and average are scored: the average
   takes no part in the training.
 - `updates/…`: all are trained for 2,200 updates, a sixth of what `dcgan` has for itself. So what is found is what helps
-  early. `minutes/…`: the dense rungs again, for as long as the last rung takes, `TIMES` as many updates. That is from
-  milliseconds an update, measured once before on a core that was shared: 4.9 (post), 5.4, 5.5, 3.8 (numbers) against
-  62. Rungs with convolutions have one run for both; those with the narrow generator take half the time of the last.
+  early. `minutes/…`: the dense rungs again, for as long as the last rung takes, `TIMES` as many updates. (That was to be
+  12 to 16 times, from a short measurement on a core that others used; in the first two seeds of `updates` an update took
+  2.3 ms, with `numbers` 1.3, against 56 of the last rung. So it became 24 and 44, before the first run of `minutes`.)
+  Rungs with convolutions have one run for both; those with the narrow generator take half the time of the last.
 - What counts is `frechet` of 10,000 images, by the average of the generator's weights where there is one. Pairs by seed:
   a step helps where the mean of the logs' differences from the rung below is negative, and its p, by Student's t and
   Holm-corrected over all steps of its budget, is below 0.05; it hurts where the mean is positive, likewise. `second` is
   the distance of the same images by the second ruler: where its mean difference has another sign, a step is open.
-- Five seeds are planned, the first ones of the rungs first, then their next ones, then the arms beside them and
-  `minutes`. With fewer than three seeds of a step, nothing is said of it but what was seen.
+- Five seeds are planned: first three of the rungs, then one of the arms beside them and of `minutes`, then all others.
+  With fewer than three seeds of a step, nothing is said of it but what was seen.
 """
 
 import math
@@ -47,7 +48,7 @@ RUNGS = {  # what each changes in the one above it here
     "decay": {"decay": 0.5},
 }
 BESIDE = {"no_dense": {"architecture": "no_dense"}, "z_100": {"z_size": 100}}  # of the last rung
-TIMES = {"post": 13, "beta_1": 12, "average": 12, "z": 12, "numbers": 16}
+TIMES = {"post": 24, "beta_1": 24, "average": 24, "z": 24, "numbers": 44}
 ARMS = [*RUNGS, *BESIDE]
 PAIRS = [*pairwise(RUNGS), *((list(RUNGS)[-1], name) for name in BESIDE)]
 RULERS = ("frechet", "second")
