@@ -3,9 +3,10 @@
 Settled before the first counted run:
 
 - `post`, `steady`, `tuned`, `dcgan`, `digits`, `vae` and `flow` are trained by their recipes, or are the runs of the
-  studies that the book has them from. `flow/1`, `flow/2` and `flow/10` are one training run. 10,000 images are drawn
-  with the average of the generator's weights, where one is kept, and the same images are scored by both rulers:
-  learning_gan/classifier.npz, and studies/_second_ruler.py. `real` is the floor of each, of images it has not seen.
+  chapters and studies that the book has them from. `flow/1`, `flow/2` and `flow/10` are one training run. 10,000 images
+  are drawn with the average of the generator's weights, where one is kept, and the same images are scored by both
+  rulers: learning_gan/classifier.npz, and studies/_second_ruler.py. `real` is the floor of each, of images it has not
+  seen.
 - `CLAIMS` are what chapters 20, 30, 31 and 37 say of two of them: a measure, whose mean is lower, whose is higher. On
   a ruler a claim holds where Welch's 95 % interval of the difference of the means is below zero (the floor counts as
   a number), it is reversed where the interval is above zero, else it is open. Claims were made before, on other
@@ -55,14 +56,14 @@ CLAIMS = (  # a measure, whose mean is lower, whose is higher
 )
 
 
-def do(path, cell: str, seed: int, n: int) -> dict:
+def do(path, cell: str, seed: int, n: int, **changes) -> dict:
     "Train a recipe, unless it has been, and score its images by both rulers."
     name, _, steps = cell.partition("/")
     if name == "real":
         return {"first": {key: reference(n).real[key] for key in TOLD}, "second": floor(n)}
     run = path.with_name(f"{name}-{seed}")
     with FileLock(run.with_suffix(".lock")):  # several numbers of steps are of one training run
-        train_beside(run, recipe(name), mnist(), seed)
+        train_beside(run, recipe(name, **changes), mnist(), seed)
     images = sample(drawing(load_model(run), int(steps or 0)), n, SEED)
     first = reference(n).measure(images)
     return {"first": {key: first[key] for key in TOLD}, "second": second(images)}

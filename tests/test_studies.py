@@ -23,7 +23,7 @@ from learning_gan.trials.studies import load_results
 
 ROOT = Path(__file__).parent.parent
 SCORE = {*MEASURES, "kid_ci95", "histogram"}
-NAMES = ("failures", "labels", "parity", "recipes", "scores", "trial")
+NAMES = ("failures", "labels", "parity", "recipes", "rulers", "scores", "trial")
 
 
 def study_of(name):
@@ -101,8 +101,31 @@ def check_labels(kept):
         assert mean["mean"] == pytest.approx(np.mean(errors)) and mean["ci95"][0] >= 0
 
 
+def check_rulers(kept):
+    "The same measures of each run by both rulers, and what they say of each claim that has runs."
+    for run in kept["runs"]:
+        for ruler in ("first", "second"):
+            assert set(run[ruler]) == {"frechet", "precision", "recall", "density", "coverage"}
+            assert run[ruler]["frechet"] > 0 and 0 <= run[ruler]["coverage"] <= 1
+    rulers = importlib.import_module("studies.rulers")
+    assert kept["claims"] == rulers.pack(rulers.unpack(kept), {})["claims"]
+
+
 CHECKS = {"scores": check_scores, "parity": check_parity, "recipes": check_recipes, "trial": check_trial}
-CHECKS |= {"labels": check_labels, "failures": lambda kept: None}  # chapter 21 looks at its records
+CHECKS |= {
+    "labels": check_labels,
+    "rulers": check_rulers,
+    "failures": lambda kept: None,
+}  # chapter 21 looks at its records
+
+
+MISSING = {"labels": {("long/100", seed) for seed in (18, 19)}}  # as chapter 36 says
+MISSING["rulers"] = {
+    (cell, seed) for cell in ("flow/1", "flow/2", "post", "dcgan", "digits") for seed in (1, 2)
+}
+MISSING["rulers"] |= {
+    (cell, seed) for cell in ("steady", "tuned") for seed in (2, 3, 4)
+}  # chapter 20 tells how many
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -115,9 +138,7 @@ def test_results_are_as_their_study_makes_them_with_all_seeds_of_the_book(name):
     missing = {(cell, seed) for cell, seeds in study.cells.items() for seed in seeds} - set(
         study.unpack(kept)
     )
-    assert missing == (
-        {("long/100", seed) for seed in (18, 19)} if name == "labels" else set()
-    )  # as chapter 36 says
+    assert missing == MISSING.get(name, set())
 
 
 def test_results_are_found_and_read_without_tensorflow(tmp_path):
@@ -136,6 +157,7 @@ SMALL = {
     "failures": ["--only", "undertrained", "--seeds", "2", "--set", "shown=1", "n=200"],
     "labels": ["--only", "gan/20", "--seeds", "2", "--set", "epochs=1", "g_hidden_size=2", "d_hidden_size=8"],
     "parity": ["--seeds", "2", "--set", "epochs=1", "batch_size=1000", "n=200"],
+    "rulers": ["--only", "real", "tuned", "steady", "--seeds", "2", "--set", "epochs=1", "n=200"],
 }
 BESIDE = {"scores": "baseline.keras", "failures": "failures.npz"}  # what a study leaves beside its results
 
