@@ -283,6 +283,35 @@ def test_a_button_breaks_it_and_another_mends_it(browser, address):
         assert opened.locator("#lab-d_rate").input_value() == "0.002"
 
 
+# How far a pixel of one picture lies from that of the next, in the mean
+APART = """canvas => { const pixels = canvas.getContext("2d").getImageData(0, 0, 58, 28).data;
+    let sum = 0;
+    for (let y = 0; y < 28; y++) for (let x = 0; x < 28; x++) {
+        const at = 4 * (58 * y + x);
+        sum += Math.abs(pixels[at] - pixels[at + 120]);
+    }
+    return sum / 784 }"""
+FAILED = {  # what the chapter says of losses and samples
+    "d_wins": lambda d, g, apart: d < 0.4 and g > 4.5,
+    "d_idle": lambda d, g, apart: d > 3 and g < 0.1,
+    "collapse": lambda d, g, apart: apart < 5,
+}
+
+
+def test_failures_happen_in_their_chapter_one_at_a_time(browser, address):
+    with tab(browser, address, "measure/diagnosis.html", reduced_motion="reduce") as opened:
+        for failure, happened in FAILED.items():
+            piece = opened.locator(f"[data-failure={failure}]")
+            piece.scroll_into_view_if_needed()
+            piece.locator(".lab-row button:enabled").first.click()
+            updates, _, losses = piece.locator("output").all()
+            while int(updates.inner_text().replace(",", "")) < 200:
+                opened.wait_for_timeout(500)
+            d, g = map(float, re.findall(r"[\d.]+", losses.inner_text()))
+            assert happened(d, g, piece.locator("canvas").first.evaluate(APART))
+            assert opened.locator(".lab-play[aria-pressed=true]").count() == 1
+
+
 DIGITS = "#lab-sampling canvas"
 SHOWN = f"document.querySelector({DIGITS!r}).toDataURL()"
 
@@ -331,11 +360,18 @@ def chapters_path(root, momentum: float, penalty: float) -> list:
     return names["smallest_gan"](momentum, penalty)
 
 
-@pytest.mark.parametrize(
-    ("page", "piece"),
-    [("read/how_it_works.html", "circling"), ("build/sampling.html", "plane"), ("go_on/hangul.html", "name")],
-)
-def test_a_piece_stands_in_its_chapter_and_is_fetched_when_it_is_seen(browser, address, root, page, piece):
+PIECES = {  # and the keys that change a picture
+    "circling": ("read/how_it_works.html", "input[type=range]", "ArrowLeft"),
+    "advice": ("build/discriminator.html", ".lab-play + button:enabled", "Enter"),
+    "plane": ("build/sampling.html", "input[type=range]", "ArrowLeft"),
+    "failure": ("measure/diagnosis.html", ".lab-row button:enabled", "Enter"),
+    "name": ("go_on/hangul.html", "input[type=range]", "ArrowLeft"),
+}
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_a_piece_stands_in_its_chapter_and_is_fetched_when_it_is_seen(browser, address, root, piece):
+    page, control, key = PIECES[piece]
     fetched = []
     for scheme in ("light", "dark"):
         small = {"viewport": {"width": 360, "height": 740}, "reduced_motion": "reduce"}
@@ -343,12 +379,12 @@ def test_a_piece_stands_in_its_chapter_and_is_fetched_when_it_is_seen(browser, a
             opened.on("request", lambda request: fetched.append(request.url))
             opened.wait_for_timeout(500)
             assert not [url for url in fetched if "assets/lab/" in url]
-            opened.locator("[data-lab]").scroll_into_view_if_needed()
+            opened.locator(f"[data-lab={piece}]").first.scroll_into_view_if_needed()
             canvas = f"[data-lab={piece}] canvas"
             drawn(opened, canvas)
             shown = f"document.querySelector({canvas!r}).toDataURL()"
             before = opened.evaluate(shown)
-            opened.locator("[data-lab] input[type=range]").first.press("ArrowLeft")
+            opened.locator(f"[data-lab={piece}] {control}").first.press(key)
             opened.wait_for_function(f"before => before !== {shown}", arg=before)
             assert not serious_violations(opened, scheme)
             assert not shows_one_language(opened)

@@ -62,13 +62,13 @@ export function product(out: usize, a: usize, ai: usize, ap: usize, b: usize, bp
   }
 }
 
-// out[m] = the sums of the columns of x[n, m]
+// out[m] = the sums of the columns of x[n, m], four at a time; if there is one, the other three places hold nothing of use
 export function columns(out: usize, x: usize, n: usize, m: usize): void {
   const row = m << 2, end = x + n * row;
-  for (let j: usize = 0; j < row; j += 4) {
-    let sum: f32 = 0;
-    for (let at = x + j; at < end; at += row) sum += load<f32>(at);
-    store<f32>(out + j, sum);
+  for (let j: usize = 0; j < row; j += 16) {
+    let sum = f32x4.splat(0);
+    for (let at = x + j; at < end; at += row) sum = f32x4.add(sum, v128.load(at));
+    v128.store(out + j, sum);
   }
 }
 
@@ -79,7 +79,7 @@ export function leaky(x: usize, bias: usize, n: usize, m: usize, alpha: f32): vo
   const slope = f32x4.splat(alpha), row = m << 2;
   for (let i: usize = 0; i < n; i++, x += row) for (let j: usize = 0; j < row; j += 16) {
     const y = f32x4.add(v128.load(x + j), v128.load(bias + j));
-    v128.store(x + j, f32x4.max(y, f32x4.mul(slope, y)));
+    v128.store(x + j, f32x4.pmax(y, f32x4.mul(slope, y)));
   }
 }
 
@@ -92,10 +92,11 @@ export function leakyBack(back: usize, y: usize, count: usize, alpha: f32): void
   }
 }
 
-// 2 to the power of x, for x in [-126, 126]: a whole number into the exponent, and Taylor for the rest
+// 2 to the power of x, for x in [-126, 126]: a whole number into the exponent, and Taylor for the rest. The whole number
+// stands in the last bits of a sum that is so large that it has no others.
 // @ts-ignore
 @inline function power2(x: v128): v128 {
-  const whole = f32x4.nearest(x), rest = f32x4.sub(x, whole);
+  const large = f32x4.splat(12582912), whole = f32x4.add(x, large), rest = f32x4.sub(x, f32x4.sub(whole, large));
   let sum = f32x4.splat(1.540353e-4);
   sum = added(f32x4.splat(1.3333558e-3), sum, rest);
   sum = added(f32x4.splat(9.618129e-3), sum, rest);
@@ -103,7 +104,7 @@ export function leakyBack(back: usize, y: usize, count: usize, alpha: f32): void
   sum = added(f32x4.splat(0.24022651), sum, rest);
   sum = added(f32x4.splat(0.6931472), sum, rest);
   sum = added(f32x4.splat(1), sum, rest);
-  return f32x4.mul(sum, i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(whole), i32x4.splat(127)), 23));
+  return f32x4.mul(sum, i32x4.shl(i32x4.add(whole, i32x4.splat(127)), 23));
 }
 
 // x[n, m] = tanh(x + bias) = 1 - 2 / (exp(2 (x + bias)) + 1); beyond 10 it is 1 to the last bit
@@ -111,7 +112,7 @@ export function tanh(x: usize, bias: usize, n: usize, m: usize): void {
   const one = f32x4.splat(1), two = f32x4.splat(2), most = f32x4.splat(10), least = f32x4.splat(-10);
   const perPower = f32x4.splat(2.8853901), row = m << 2; // 2 / ln 2
   for (let i: usize = 0; i < n; i++, x += row) for (let j: usize = 0; j < row; j += 16) {
-    const y = f32x4.min(most, f32x4.max(least, f32x4.add(v128.load(x + j), v128.load(bias + j))));
+    const y = f32x4.pmin(f32x4.pmax(f32x4.add(v128.load(x + j), v128.load(bias + j)), least), most);
     v128.store(x + j, f32x4.sub(one, f32x4.div(two, f32x4.add(power2(f32x4.mul(y, perPower)), one))));
   }
 }

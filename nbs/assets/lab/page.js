@@ -23,6 +23,8 @@ export const button = (label, onclick, properties = {}) => h("button", { type: "
 
 export const labelled = (label, control, ...more) => h("label", { className: "lab-field" }, h("span", {}, label), control, ...more);
 
+export const toLab = (room) => h("a", { href: new URL(`../../go_on/lab.html#${room}`, import.meta.url).href }, words("실험실에서 더 해 보기", "More in the lab"));
+
 // Calls `write` now and whenever the reader changes the language
 export function inEither(write) {
   document.addEventListener("languagechange", write);

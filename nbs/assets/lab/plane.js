@@ -1,6 +1,6 @@
 // Sixteen z of a trained generator that move together through a plane of latent space.
 import { afterEpoch } from "./generators.js";
-import { button, Digits, h, labelled, picture, still, words } from "./page.js";
+import { button, Digits, h, labelled, picture, still, toLab, words } from "./page.js";
 import { direction, shownLatents } from "./random.js";
 
 export const COUNT = 16, Z = 100;
@@ -90,6 +90,7 @@ export function plane(paint, { digits = new Digits(COUNT, 4), name, caption, hin
     draw();
   });
 
+  document.addEventListener("training", () => state.begun !== null && go(null)); // which needs the processor
   go(null);
   if (!still.matches) go(performance.now());
   return {
@@ -110,8 +111,7 @@ export function plane(paint, { digits = new Digits(COUNT, 4), name, caption, hin
 export default function (place) {
   const generator = afterEpoch(20);
   const { figure, moving, note } = plane(async (z, { digits }) => digits.draw((await generator)(z)));
-  const lab = new URL("../../go_on/lab.html", import.meta.url).href;
   place.replaceChildren(h("div", { className: "lab-room" }, figure, h("div", { className: "lab-controls" }, moving, note,
     h("p", {}, words("steady 레시피로 20에폭 학습한 생성기입니다. ", "A generator of the recipe “steady” after 20 epochs. "),
-      h("a", { href: lab }, words("실험실에서 더 해 보기", "More in the lab"))))));
+      toLab("lab-sampling")))));
 }

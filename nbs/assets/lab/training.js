@@ -1,4 +1,4 @@
-// Room two: the training. The worker trains; here are the dials, the pictures, and the address that holds the dials.
+// A training: the worker trains; here are its dials, its pictures, and room two with the address that holds the dials.
 import { charts } from "./charts.js";
 import { button, choice, Digits, h, inScheme, labelled, picture, still, words } from "./page.js";
 import { scoreboard } from "./score.js";
@@ -19,12 +19,12 @@ const DIALS = {
 };
 const FIRST = Object.fromEntries(Object.entries(DIALS).map(([name, [value]]) => [name, value]));
 
-// One thing made wrong, and the name of the failure that comes of it
-const BREAKS = [
-  [["판별기가 이기게", "Let the discriminator win"], { g_rate: 0.00001 }, "d_wins"],
-  [["판별기를 멈추게", "Stop the discriminator"], { d_rate: 0 }, "d_idle"],
-  [["생성기를 무너지게", "Make the generator collapse"], { beta_1: 0.9 }, "collapse"],
-];
+// What comes of rates that do not match, by the names of the chapter "When it goes wrong"
+const BREAKS = {
+  d_wins: [["판별기가 이기게", "Let the discriminator win"], { g_rate: 0.00001 }],
+  d_idle: [["판별기를 멈추게", "Stop the discriminator"], { d_rate: 0 }],
+  collapse: [["생성기를 무너지게", "Make the generator collapse"], { g_rate: 0.02, d_rate: 0.0005 }],
+};
 
 // The dials that an address names, and those that it names wrongly
 function fromAddress() {
@@ -57,15 +57,15 @@ function equilibrium(smooth, loss) {
 
 const blueAndRed = (x) => (x < 0 ? [255 * (1 + x), 255 * (1 + x), 255] : [255, 255 * (1 - x), 255 * (1 - x)]);
 
-export default function (place) {
-  const { settings, wrong } = fromAddress();
+// Its parts, of which a page shows those that it needs; `keep` is told the settings whenever they change
+export function training({ settings = { ...FIRST, seed: 0 }, keep = () => {}, scored = false } = {}) {
   const lab = { updates: 0, playing: false };
   const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
   const order = (order, more = {}) => worker.postMessage({ order, settings: { ...settings }, ...more });
   const say = (...texts) => note.replaceChildren(...texts);
 
   const samples = new Digits(16, 4), back = new Digits(16, 4, blueAndRed);
-  const { losses, verdicts } = charts(), score = scoreboard((about) => order("sample", about));
+  const { losses, verdicts } = charts(), score = scored ? scoreboard((about) => order("sample", about)) : null;
   const curves = { d: [], g: [] };
   const count = h("output", {}, "0"), speed = h("output", {}, "–"), shownLosses = h("output", {}, "–"), strength = h("output", {}, "–");
   const note = h("p", { role: "status", className: "lab-note" }, words("준비하고 있습니다.", "Getting ready."));
@@ -95,7 +95,7 @@ export default function (place) {
     verdict = [onReal, onFake];
     paint();
     const { smooth, loss } = settings;
-    score.follow({ updates, images }, curves, { levels: [equilibrium(smooth, loss)], crossEntropy: loss === "flipped" });
+    score?.follow({ updates, images }, curves, { levels: [equilibrium(smooth, loss)], crossEntropy: loss === "flipped" });
     if (![curves.d.at(-1) ?? 0, curves.g.at(-1) ?? 0].every(Number.isFinite)) {
       lab.playing = false;
       follow();
@@ -105,6 +105,7 @@ export default function (place) {
 
   // ---- what the reader does
   lab.play = () => {
+    document.dispatchEvent(new CustomEvent("training", { detail: lab })); // one at a time
     lab.playing = true;
     clock = null;
     order("play");
@@ -118,14 +119,14 @@ export default function (place) {
   function begin() {
     lab.pause();
     curves.d.length = curves.g.length = 0;
-    score.begin();
+    score?.begin();
     shownLosses.textContent = speed.textContent = "–";
     order("begin");
   }
   function set(changes) {
     Object.assign(settings, changes);
     for (const name of Object.keys(DIALS)) dials[name].value = settings[name];
-    toAddress(settings);
+    keep(settings);
   }
   function follow() {
     play.setAttribute("aria-pressed", lab.playing);
@@ -153,8 +154,44 @@ export default function (place) {
     begin();
     lab.play();
   };
-  const breaks = BREAKS.map(([label, changes, failure]) => h("li", {},
-    button(words(...label), () => preset(changes)), " ",
+  const breaks = Object.fromEntries(Object.entries(BREAKS).map(([name, [label, changes]]) => [name, button(words(...label), () => preset(changes), { disabled: true })]));
+  const pictures = {
+    samples: picture(samples.canvas, "samples", ["같은 z에서 나온 숫자", "Digits from the same z"]),
+    gradient: picture(back.canvas, "gradient", ["생성기로 돌아가는 것: 빨간 픽셀은 밝을수록, 파란 픽셀은 어두울수록 판별기가 더 속습니다",
+      "What flows back to the generator: brighter red or darker blue pixels would fool the discriminator more"]),
+    losses: picture(losses.canvas, "losses", ["손실과 평형의 값(점선): d_loss는 파랑, g_loss는 보라", "Losses and, dotted, their values at the equilibrium: d_loss blue, g_loss purple"], 1),
+    verdicts: picture(verdicts.canvas, "verdicts", ["판별기의 확률: 진짜는 초록, 가짜는 보라", "What the discriminator says: real green, fake purple"], 1),
+  };
+  const numbers = h("p", { className: "lab-numbers" }, words("업데이트", "updates"), " ", count, " · ", words("초당", "a second"), " ", speed, " · ",
+    words("손실", "losses"), " ", shownLosses);
+  const largest = h("p", {}, words("가장 큰 기울기(픽셀 하나)", "Largest gradient of a pixel"), " ", strength);
+  const mend = button(words("처음 설정으로", "Mend it: the first settings"), () => preset({}), { disabled: true });
+  follow();
+
+  lab.ready = new Promise((resolve, reject) => {
+    worker.onerror = (event) => {
+      say(...words("이 브라우저에서는 학습을 시작할 수 없습니다.", "The training cannot start in this browser."), ` ${event.message ?? ""}`);
+      reject(new Error(event.message));
+    };
+    worker.onmessage = ({ data }) => {
+      if (data.sample) return score.score(data.sample);
+      if (!data.ready) return show(data);
+      order("begin", { interval: still.matches ? 1000 : 100 });
+      for (const control of [play, step, again, mend, ...Object.values(breaks)]) control.disabled = false;
+      say();
+      resolve();
+    };
+  });
+  lab.ready.catch(() => {}); // it has been said on the page
+  still.addEventListener("change", () => order(null, { interval: still.matches ? 1000 : 100 }));
+  document.addEventListener("training", ({ detail }) => detail !== lab && lab.playing && lab.pause());
+  return { lab, say, play, step, again, slow, seed, dials, breaks, mend, pictures, numbers, largest, score: score?.element, note };
+}
+
+// Room two: all of it, with the address
+export default function (place) {
+  const { settings, wrong } = fromAddress(), room = training({ settings, keep: toAddress, scored: true }), { lab, say, pictures } = room;
+  const breaks = Object.entries(room.breaks).map(([failure, control]) => h("li", {}, control, " ",
     h("a", { href: `../measure/diagnosis.html#${failure}` }, words("실패 사례에서 보기", "See it among the failures"))));
   const copy = button(words("이 설정의 주소 복사", "Copy the address of these settings"), async () => {
     const address = toAddress(settings);
@@ -167,42 +204,18 @@ export default function (place) {
   });
 
   place.replaceChildren(
-    h("div", { className: "lab-row" }, play, step, again, h("label", { className: "lab-check" }, slow, h("span", {}, words("천천히", "slowly"))),
-      labelled(words("시드", "seed"), seed)),
-    h("p", { className: "lab-numbers" }, words("업데이트", "updates"), " ", count, " · ", words("초당", "a second"), " ", speed, " · ",
-      words("손실", "losses"), " ", shownLosses),
-    note,
-    h("div", { className: "lab-grid" },
-      picture(samples.canvas, "samples", ["같은 z에서 나온 숫자", "Digits from the same z"]),
-      picture(back.canvas, "gradient", ["생성기로 돌아가는 것: 빨간 픽셀은 밝을수록, 파란 픽셀은 어두울수록 판별기가 더 속습니다",
-        "What flows back to the generator: brighter red or darker blue pixels would fool the discriminator more"]),
-      picture(losses.canvas, "losses", ["손실과 평형의 값(점선): d_loss는 파랑, g_loss는 보라", "Losses and, dotted, their values at the equilibrium: d_loss blue, g_loss purple"], 1),
-      picture(verdicts.canvas, "verdicts", ["판별기의 확률: 진짜는 초록, 가짜는 보라", "What the discriminator says: real green, fake purple"], 1)),
-    h("p", {}, words("가장 큰 기울기(픽셀 하나)", "Largest gradient of a pixel"), " ", strength),
-    score.element,
+    h("div", { className: "lab-row" }, room.play, room.step, room.again,
+      h("label", { className: "lab-check" }, room.slow, h("span", {}, words("천천히", "slowly"))), labelled(words("시드", "seed"), room.seed)),
+    room.numbers,
+    room.note,
+    h("div", { className: "lab-grid" }, Object.values(pictures)),
+    room.largest,
+    room.score,
     h("fieldset", {}, h("legend", {}, words("설정: 학습하는 도중에도 바꿀 수 있습니다", "Settings: they may be changed while it trains")),
-      h("div", { className: "lab-dials" }, Object.entries(DIALS).map(([name, [, , label]]) => labelled(words(...label), dials[name])))),
-    h("fieldset", {}, h("legend", {}, words("망가뜨려 보기", "Break it")), h("ul", { className: "lab-breaks" }, breaks,
-      h("li", {}, button(words("처음 설정으로", "Mend it: the first settings"), () => preset({}))))),
+      h("div", { className: "lab-dials" }, Object.entries(DIALS).map(([name, [, , label]]) => labelled(words(...label), room.dials[name])))),
+    h("fieldset", {}, h("legend", {}, words("망가뜨려 보기", "Break it")), h("ul", { className: "lab-breaks" }, breaks, h("li", {}, room.mend))),
     h("p", {}, copy),
   );
-  follow();
-
-  lab.ready = new Promise((resolve, reject) => {
-    worker.onerror = (event) => {
-      say(...words("이 브라우저에서는 학습을 시작할 수 없습니다.", "The training cannot start in this browser."), ` ${event.message ?? ""}`);
-      reject(new Error(event.message));
-    };
-    worker.onmessage = ({ data }) => {
-      if (data.sample) return score.score(data.sample);
-      if (!data.ready) return show(data);
-      order("begin", { interval: still.matches ? 1000 : 100 });
-      for (const control of [play, step, again]) control.disabled = false;
-      say(...(wrong.length ? words(`주소에 쓸 수 없는 값이 있어 무시했습니다: ${wrong.join(", ")}`, `The address had values that cannot be, and they were left out: ${wrong.join(", ")}`) : []));
-      resolve();
-    };
-  });
-  lab.ready.catch(() => {}); // it has been said on the page
-  still.addEventListener("change", () => order(null, { interval: still.matches ? 1000 : 100 }));
+  if (wrong.length) lab.ready.then(() => say(...words(`주소에 쓸 수 없는 값이 있어 무시했습니다: ${wrong.join(", ")}`, `The address had values that cannot be, and they were left out: ${wrong.join(", ")}`)), () => {});
   window.lab = lab;
 }
