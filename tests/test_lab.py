@@ -22,7 +22,7 @@ from learning_gan.measure.diagnosis import diagnose
 from learning_gan.measure.measures import check_images, describe, neighbour_scores
 from learning_gan.parts.data import to_unit_range
 from learning_gan.parts.inputs import SAMPLE, latents
-from learning_gan.parts.losses import Loss, cross_entropy, discriminator_loss
+from learning_gan.parts.losses import Loss, cross_entropy, discriminator_loss, generator_loss
 from learning_gan.parts.recipes import recipe
 from learning_gan.parts.syllables import KINDS, split, text_of
 from learning_gan.run.sampling import latent_path
@@ -352,16 +352,51 @@ def test_digits_move_by_themselves_until_they_are_stopped(browser, address):
         assert opened.evaluate(SHOWN) == stopped
 
 
-def chapters_path(root, momentum: float, penalty: float) -> list:
-    "What `smallest_gan` of the chapter finds."
+def in_chapter(root, *names: str) -> dict:
+    "What the cells of the chapter define that hold these names."
     cells = json.loads((root / "nbs" / "read" / "03_how_it_works.ipynb").read_text("utf-8"))["cells"]
-    names = {"np": np}
-    exec("".join(next(c["source"] for c in cells if "def smallest_gan" in "".join(c["source"]))), names)
-    return names["smallest_gan"](momentum, penalty)
+    defined = {"np": np, "keras": keras}
+    for name in names:
+        exec("".join(next(c["source"] for c in cells if f"def {name}(" in "".join(c["source"]))), defined)
+    return defined
+
+
+def chapters_losses(chapter: dict, g, d, real, z, others) -> list:
+    "Of updates with smoothing, by the functions of the chapter."
+    d_optimizer, g_optimizer = (chapter["cooling_adam"](*each, 1000) for each in ((d, 0.01), (g, 0.002)))
+    losses = []
+    for real_numbers, given, other in zip(real, z, others, strict=True):
+        with tf.GradientTape() as tape:
+            d_loss = discriminator_loss(d(real_numbers), d(g(given)), 0.1)
+        chapter["step"](d_optimizer, tape, d_loss, d)
+        with tf.GradientTape() as tape:
+            g_loss = generator_loss(d(g(other)))
+        chapter["step"](g_optimizer, tape, g_loss, g)
+        losses.append([float(d_loss), float(g_loss)])
+    return losses
+
+
+ONE_DIMENSION = """await (await import("../assets/lab/matrices.js")).start();
+    const [g, d] = given.weights.map(all => all.map(values => Float32Array.from(values))), toy = new m.Toy({ g, d });
+    return given.draws.map(draws => draws.map(draw => Float32Array.from(draw)))
+        .map(([real, z, other]) => [toy.updateDiscriminator(real, z, given), toy.updateGenerator(other)])"""
+
+
+def test_its_one_dimensional_gan_is_that_of_the_chapter(browser, address, root):
+    "The losses of 20 updates from the same weights and numbers."
+    chapter = in_chapter(root, "toy_network", "step")
+    g, d = chapter["toy_gan"]()
+    draws = np.random.default_rng(0).normal(size=(3, 20, 256, 1)).astype("float32")
+    weights = [[weight.ravel().tolist() for weight in model.get_weights()] for model in (g, d)]
+    given = {"smooth": 0.1, "d_steps": 1, "weights": weights, "draws": draws[..., 0].swapaxes(0, 1).tolist()}
+    with tab(browser, address, "read/how_it_works.html") as opened:
+        found = in_page(opened, "density.js", ONE_DIMENSION, given)
+    np.testing.assert_allclose(found, chapters_losses(chapter, g, d, *draws), atol=1e-4)
 
 
 PIECES = {  # and the keys that change a picture
     "circling": ("read/how_it_works.html", "input[type=range]", "ArrowLeft"),
+    "density": ("read/how_it_works.html", ".lab-play", "Enter"),
     "advice": ("build/discriminator.html", ".lab-play + button:enabled", "Enter"),
     "plane": ("build/sampling.html", "input[type=range]", "ArrowLeft"),
     "failure": ("measure/diagnosis.html", ".lab-row button:enabled", "Enter"),
@@ -392,7 +427,9 @@ def test_a_piece_stands_in_its_chapter_and_is_fetched_when_it_is_seen(browser, a
                 for momentum, penalty in ((0.9, 0.0), (0.5, 0.3)):
                     body = "return m.path({ momentum: given[0], penalty: given[1] })"
                     found = in_page(opened, "circling.js", body, [momentum, penalty])
-                    np.testing.assert_allclose(found, chapters_path(root, momentum, penalty), atol=1e-9)
+                    np.testing.assert_allclose(
+                        found, in_chapter(root, "smallest_gan")["smallest_gan"](momentum, penalty), atol=1e-9
+                    )
             assert any(url.endswith(f"{piece}.js") for url in fetched)
         fetched.clear()
 

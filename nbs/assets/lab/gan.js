@@ -10,7 +10,7 @@ const BETA_2 = 0.999, EPSILON = 1e-8; // of Adam, as TensorFlow 1 had them
 // ---------------------------------------------------------------- losses
 
 // The mean of max(l, 0) - l y + log(1 + exp(-|l|)): no logit makes it overflow. Its derivative takes the logits' place.
-function crossEntropy(logits, label, sign = 1) {
+export function crossEntropy(logits, label, sign = 1) {
   let sum = 0;
   logits.forEach((l, i) => {
     sum += Math.max(l, 0) - l * label + Math.log1p(Math.exp(-Math.abs(l)));

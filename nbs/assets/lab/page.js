@@ -48,10 +48,11 @@ export const choice = (options, value, onchange, properties = {}) => {
 
 const GAP = 2;
 
-// Digits in rows, of side by side pixels; `color` turns a number into [red, green, blue].
+// Digits in rows, of side by side pixels; `color` turns a number in [-1, 1] into [red, green, blue].
 export class Digits {
   constructor(count, columns, color = (x) => Array(3).fill((x + 1) * 127.5), side = 28) {
-    Object.assign(this, { color, side, cell: side + GAP });
+    Object.assign(this, { side, cell: side + GAP });
+    this.palette = Uint32Array.from({ length: 256 }, (_, i) => color(i / 127.5 - 1).reduceRight((all, part) => 256 * all + Math.round(part), 255));
     this.canvas = h("canvas", { className: "lab-digits", role: "img" });
     this.lay(count, columns);
   }
@@ -66,12 +67,10 @@ export class Digits {
   corner = (i) => [(i % this.columns) * this.cell, Math.floor(i / this.columns) * this.cell];
 
   draw(numbers) {
-    const { side } = this, context = this.canvas.getContext("2d"), image = context.createImageData(side, side);
+    const { side, palette } = this, context = this.canvas.getContext("2d"), image = context.createImageData(side, side);
+    const pixels = new Uint32Array(image.data.buffer);
     for (let i = 0; i < this.count; i++) {
-      for (let p = 0; p < side * side; p++) {
-        image.data.set(this.color(numbers[i * side * side + p]), 4 * p);
-        image.data[4 * p + 3] = 255;
-      }
+      for (let p = 0; p < side * side; p++) pixels[p] = palette[Math.round((numbers[i * side * side + p] + 1) * 127.5)];
       context.putImageData(image, ...this.corner(i));
     }
   }
