@@ -101,7 +101,7 @@ def steps(rungs: dict) -> list[dict]:
 
     found = []
     for budget in ("updates", "minutes"):
-        at = {name: rungs.get((budget, name), rungs.get(("updates", name))) for name in ARMS}
+        at = {name: rungs.get((budget if name in TIMES else "updates", name)) for name in ARMS}
         pairs = [pair for pair in PAIRS if budget == "updates" or pair[0] in TIMES]
         values = {(a, b): [gains(at[b], at[a], key) for key in RULERS] for a, b in pairs if at[a] and at[b]}
         values = {pair: both for pair, both in values.items() if len(both[0]) > 1}
