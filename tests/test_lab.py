@@ -259,7 +259,7 @@ def test_an_address_holds_the_settings(browser, address):
     for query in (sent, sent, "?seed=4&beta_1=0.9"):
         with lab(browser, address, query) as opened:
             losses.append(losses_after(opened, 2))
-            assert ("smooth=7" in opened.locator("#lab-training .lab-note").inner_text()) == (query == sent)
+            assert ("smooth=7" in opened.locator("#lab-training > .lab-note").inner_text()) == (query == sent)
             assert opened.locator("#lab-beta_1").input_value() == "0.9"
             opened.locator("#lab-loss").select_option("minus_d_loss")
             query = parse_qs(urlsplit(opened.url).query)
@@ -281,6 +281,63 @@ def test_a_button_breaks_it_and_another_mends_it(browser, address):
         opened.get_by_role("button", name="Mend it").click()
         opened.wait_for_function("lab.updates < 100")
         assert opened.locator("#lab-d_rate").input_value() == "0.002"
+
+
+DRAWN = "#lab-training .lab-drawn"
+PIXELS = """canvas => [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data].filter((_, i) => i % 4 === 0)"""
+
+
+def by_keys(opened, times: int) -> None:
+    "Draw a line, longer and longer, without a pointer."
+    opened.locator(".lab-paper").focus()
+    for _ in range(times):
+        for key in ("Space", *["ArrowRight"] * 9, "Space", *["ArrowLeft"] * 8, "Enter"):
+            opened.keyboard.press(key)
+
+
+def pixels(opened, selector: str) -> np.ndarray:
+    "Brightness of a canvas of digits with no gap, or of the first of them."
+    return np.array(opened.locator(f"{selector} canvas").first.evaluate(PIXELS))
+
+
+def test_it_trains_on_what_is_drawn_and_drawings_outlive_a_reload(browser, address):
+    "By pointer and keys; a drawing lies as MNIST's digits do; too few are not enough; G then draws lines alone."
+    with lab(browser, address, reduced_motion="reduce") as opened:
+        drawings, note = (
+            opened.locator(f"{DRAWN} button"),
+            opened.locator("#lab-training .lab-controls .lab-note"),
+        )
+        opened.locator(".lab-paper").scroll_into_view_if_needed()
+        box = opened.locator(".lab-paper").bounding_box()
+        opened.mouse.move(box["x"] + 20, box["y"] + 30)
+        opened.mouse.down()
+        opened.mouse.move(box["x"] + 40, box["y"] + 130)
+        opened.mouse.up()
+        opened.get_by_role("button", name="Add", exact=True).click()
+        image = pixels(opened, DRAWN).reshape(28, 28)
+        assert image.any(axis=1).sum() in (20, 21) and image.max() > 200
+        places = np.arange(28) + 0.5
+        np.testing.assert_allclose([image.sum(axis) @ places / image.sum() for axis in (0, 1)], 14, atol=0.2)
+        opened.get_by_label("learn from").select_option("alone")
+        assert note.inner_text() == "Draw 15 more, and the training can begin."
+        drawings.first.click()
+        assert drawings.count() == 0
+        opened.evaluate("lab.play()")
+        reach(opened, 1)
+        by_keys(opened, 16)
+        opened.wait_for_function("lab.updates === 0")
+        assert "your 16 drawings" in note.inner_text()
+        opened.evaluate("lab.play()")
+        reach(opened, 400)
+        opened.evaluate("lab.pause()")
+        opened.wait_for_function(STILL)
+        rows = pixels(opened, "#lab-training .lab-picture").reshape(-1, 118)[:28, :28].mean(axis=1)
+        assert (
+            rows[12:16].mean() > 2 * rows[[*range(5, 10), *range(18, 23)]].mean()
+        )  # where digits have ink as well
+        opened.reload()
+        opened.evaluate("lab.ready")
+        assert drawings.count() == 16
 
 
 # How far a pixel of one picture lies from that of the next, in the mean
@@ -461,7 +518,7 @@ PICTURES = {
         "name",
     ]
 }
-CONTROLS = """[...document.querySelectorAll(".lab :is(button, input, select, a)")]
+CONTROLS = """[...document.querySelectorAll(".lab :is(button, input, select, a, canvas[tabindex])")]
     .filter(e => !e.disabled && e.getClientRects().length && !(e.type === "radio" && !e.checked)).length"""
 FRAMES = """milliseconds => new Promise(resolve => { let frames = 0;
     const watch = new MutationObserver(() => frames++);

@@ -18,7 +18,7 @@ function uniform(seed, stream, number, count) {
   return draws;
 }
 
-const [WEIGHTS_OF_G, WEIGHTS_OF_D, LATENTS, SHOWN, ORDER, DIRECTION] = [0, 1, 2, 3, 4, 5];
+const [WEIGHTS_OF_G, WEIGHTS_OF_D, LATENTS, SHOWN, ORDER, DIRECTION, JITTER] = [0, 1, 2, 3, 4, 5, 6];
 const within = (numbers, limit) => numbers.map((x) => (2 * x - 1) * limit);
 
 export const latents = (seed, update, count) => within(uniform(seed, LATENTS, update, 100 * count), 1);
@@ -47,6 +47,9 @@ export function minibatch(seed, update, n, size) {
   const start = (update % perEpoch) * size;
   return order.rows.slice(start, start + size);
 }
+
+// How a drawing is varied: across, down, around, in size
+export const jitter = (seed, number) => within(uniform(seed, JITTER, number, 4), 1);
 
 // A direction in latent space, one of two
 export const direction = (seed, number, length) => within(uniform(seed, DIRECTION, number, length), 1.5);

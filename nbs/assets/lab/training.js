@@ -1,5 +1,6 @@
 // A training: the worker trains; here are its dials, its pictures, and room two with the address that holds the dials.
 import { charts } from "./charts.js";
+import { drawings } from "./draw.js";
 import { button, choice, Digits, h, inScheme, labelled, picture, still, words } from "./page.js";
 import { scoreboard } from "./score.js";
 
@@ -58,14 +59,15 @@ function equilibrium(smooth, loss) {
 const blueAndRed = (x) => (x < 0 ? [255 * (1 + x), 255 * (1 + x), 255] : [255, 255 * (1 - x), 255 * (1 - x)]);
 
 // Its parts, of which a page shows those that it needs; `keep` is told the settings whenever they change
-export function training({ settings = { ...FIRST, seed: 0 }, keep = () => {}, scored = false } = {}) {
+export function training({ settings = { ...FIRST, seed: 0 }, keep = () => {}, whole = false } = {}) {
   const lab = { updates: 0, playing: false };
   const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
   const order = (order, more = {}) => worker.postMessage({ order, settings: { ...settings }, ...more });
   const say = (...texts) => note.replaceChildren(...texts);
 
   const samples = new Digits(16, 4), back = new Digits(16, 4, blueAndRed);
-  const { losses, verdicts } = charts(), score = scored ? scoreboard((about) => order("sample", about)) : null;
+  const { losses, verdicts } = charts(), score = whole ? scoreboard((about) => order("sample", about)) : null;
+  const mine = whole ? drawings(() => begin()) : null;
   const curves = { d: [], g: [] };
   const count = h("output", {}, "0"), speed = h("output", {}, "–"), shownLosses = h("output", {}, "–"), strength = h("output", {}, "–");
   const note = h("p", { role: "status", className: "lab-note" }, words("준비하고 있습니다.", "Getting ready."));
@@ -121,7 +123,7 @@ export function training({ settings = { ...FIRST, seed: 0 }, keep = () => {}, sc
     curves.d.length = curves.g.length = 0;
     score?.begin();
     shownLosses.textContent = speed.textContent = "–";
-    order("begin");
+    order("begin", mine?.given(settings.seed));
   }
   function set(changes) {
     Object.assign(settings, changes);
@@ -185,12 +187,12 @@ export function training({ settings = { ...FIRST, seed: 0 }, keep = () => {}, sc
   lab.ready.catch(() => {}); // it has been said on the page
   still.addEventListener("change", () => order(null, { interval: still.matches ? 1000 : 100 }));
   document.addEventListener("training", ({ detail }) => detail !== lab && lab.playing && lab.pause());
-  return { lab, say, play, step, again, slow, seed, dials, breaks, mend, pictures, numbers, largest, score: score?.element, note };
+  return { lab, say, play, step, again, slow, seed, dials, breaks, mend, pictures, numbers, largest, score: score?.element, own: mine?.element, note };
 }
 
 // Room two: all of it, with the address
 export default function (place) {
-  const { settings, wrong } = fromAddress(), room = training({ settings, keep: toAddress, scored: true }), { lab, say, pictures } = room;
+  const { settings, wrong } = fromAddress(), room = training({ settings, keep: toAddress, whole: true }), { lab, say, pictures } = room;
   const breaks = Object.entries(room.breaks).map(([failure, control]) => h("li", {}, control, " ",
     h("a", { href: `../measure/diagnosis.html#${failure}` }, words("실패 사례에서 보기", "See it among the failures"))));
   const copy = button(words("이 설정의 주소 복사", "Copy the address of these settings"), async () => {
@@ -211,6 +213,7 @@ export default function (place) {
     h("div", { className: "lab-grid" }, Object.values(pictures)),
     room.largest,
     room.score,
+    room.own,
     h("fieldset", {}, h("legend", {}, words("설정: 학습하는 도중에도 바꿀 수 있습니다", "Settings: they may be changed while it trains")),
       h("div", { className: "lab-dials" }, Object.entries(DIALS).map(([name, [, , label]]) => labelled(words(...label), room.dials[name])))),
     h("fieldset", {}, h("legend", {}, words("망가뜨려 보기", "Break it")), h("ul", { className: "lab-breaks" }, breaks, h("li", {}, room.mend))),

@@ -4,7 +4,7 @@ import { inflate } from "./files.js";
 import { firstWeights, latents, minibatch, shownLatents } from "./random.js";
 
 const BATCH = 100, SHOWN = 16, SCORED = 400, SLOW = 600; // images three times, milliseconds
-const state = { gan: null, settings: null, playing: false, slow: false, interval: 100, images: null, losses: [] };
+const state = { gan: null, settings: null, playing: false, slow: false, interval: 100, digits: null, images: null, losses: [] };
 
 async function loadDigits() {
   const bytes = await inflate(new URL("digits.bin", import.meta.url));
@@ -15,6 +15,13 @@ function rows(images, indices) {
   const picked = new Float32Array(indices.length * SIZES.pixels);
   indices.forEach((row, i) => picked.set(images.subarray(row * SIZES.pixels, (row + 1) * SIZES.pixels), i * SIZES.pixels));
   return picked;
+}
+
+function joined(one, other) {
+  const all = new Float32Array(one.length + other.length);
+  all.set(one);
+  all.set(other, one.length);
+  return all;
 }
 
 const realImages = (update) =>
@@ -70,8 +77,10 @@ async function go() {
 }
 
 const orders = {
-  async begin(settings) {
-    Object.assign(state, { settings, losses: [], gan: new GAN(firstWeights(settings.seed, SIZES)) });
+  // With images of the visitor's own, beside the digits or alone
+  async begin(settings, { own, alone }) {
+    const images = !own ? state.digits : alone ? own : joined(state.digits, own);
+    Object.assign(state, { settings, images, losses: [], gan: new GAN(firstWeights(settings.seed, SIZES)) });
     show();
   },
   async settings(settings) {
@@ -98,5 +107,5 @@ onmessage = ({ data: { order, settings, slow, interval, ...more } }) => {
 };
 
 await start();
-state.images = await loadDigits();
+state.digits = await loadDigits();
 postMessage({ ready: true });
