@@ -5,15 +5,15 @@ const mix = (h, k) => {
   return (h ^ (h >>> 13)) >>> 0;
 };
 
-// `count` numbers, uniform in [0, 1), by mulberry32
-function uniform(seed, stream, number, count) {
+// `count` numbers, uniform in [low, low + wide), by mulberry32
+function uniform(seed, stream, number, count, low = 0, wide = 1) {
   let state = [seed, stream, number].reduce(mix, 0x243f6a88);
   const draws = new Float32Array(count);
   for (let i = 0; i < count; i++) {
     state = (state + 0x6d2b79f5) | 0;
     let t = Math.imul(state ^ (state >>> 15), state | 1);
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    draws[i] = ((t ^ (t >>> 14)) >>> 8) / 2 ** 24;
+    draws[i] = low + (wide * ((t ^ (t >>> 14)) >>> 8)) / 2 ** 24;
   }
   return draws;
 }
@@ -21,7 +21,7 @@ function uniform(seed, stream, number, count) {
 const [WEIGHTS_OF_G, WEIGHTS_OF_D, LATENTS, SHOWN, ORDER, DIRECTION, JITTER] = [0, 1, 2, 3, 4, 5, 6];
 const within = (numbers, limit) => numbers.map((x) => (2 * x - 1) * limit);
 
-export const latents = (seed, update, count) => within(uniform(seed, LATENTS, update, 100 * count), 1);
+export const latents = (seed, update, count) => uniform(seed, LATENTS, update, 100 * count, -1, 2);
 export const shownLatents = (seed, count) => within(uniform(seed, SHOWN, 0, 100 * count), 1);
 
 // Glorot's first weights; biases are 0
