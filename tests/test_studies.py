@@ -293,6 +293,10 @@ def test_a_ladder_ends_at_the_recipe_and_its_steps_are_of_pairs_by_seed():
     assert (step["below"], step["name"], step["seeds"]) == ("post", "beta_1", 2)
     assert step["mean"] == step["second"]["mean"] == pytest.approx(np.log([1 / 2, 2 / 8]).mean())
     assert step["p"] == pytest.approx(stats.ttest_1samp(np.log([1 / 2, 2 / 8]), 0).pvalue)
+    kept = load_results("ladder")
+    check_runs(ladder.STUDY, kept)
+    again = ladder.steps({(rung["budget"], rung["name"]): rung for rung in kept["rungs"]})
+    assert [one["p"] for one in again] == pytest.approx([one["p"] for one in kept["steps"]])
 
 
 def test_pictures_of_runs_that_are_not_here_stay(tmp_path):
