@@ -288,10 +288,10 @@ PIXELS = """canvas => [...canvas.getContext("2d").getImageData(0, 0, canvas.widt
 
 
 def by_keys(opened, times: int) -> None:
-    "Draw a line, longer and longer, without a pointer."
+    "Draw lines without a pointer, each from the middle."
     opened.locator(".lab-paper").focus()
-    for _ in range(times):
-        for key in ("Space", *["ArrowRight"] * 9, "Space", *["ArrowLeft"] * 8, "Enter"):
+    for number in range(times):
+        for key in ("Space", *["ArrowRight"] * (3 + number % 8), "Space", "Enter"):
             opened.keyboard.press(key)
 
 

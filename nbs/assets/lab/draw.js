@@ -71,7 +71,7 @@ function keep(drawings) {
 // The place to draw: `add` is given each drawing.
 function paper(add) {
   const canvas = h("canvas", { width: WIDE, height: WIDE, className: "lab-paper", tabIndex: 0, role: "application" });
-  const context = canvas.getContext("2d"), keys = { at: [WIDE / 2, WIDE / 2], down: false, used: false };
+  const context = canvas.getContext("2d"), middle = [WIDE / 2, WIDE / 2], keys = { at: middle, down: false, used: false };
   let strokes = [], drawing = false;
 
   const show = () => {
@@ -89,6 +89,7 @@ function paper(add) {
   };
   const clear = () => {
     strokes = [];
+    keys.at = middle;
     keys.down = drawing = false;
     show();
   };
