@@ -12,7 +12,7 @@ from .parts.recipes import ARCHITECTURES, LOSSES, MODELS, RULERS, SCORES, SOURCE
 
 # %% ../nbs/machine/69_catalogue.ipynb #d19500c6
 MODELS |= {
-    "augmented": "learning_gan.run.augment:build_augmented",
+    "augmented": "learning_gan.run.little_data:build_augmented",
     "flow": "learning_gan.run.flow:build_flow",
     "gan": "learning_gan.run.training:build_gan",
     "hangul": "learning_gan.run.hangul:build_hangul",

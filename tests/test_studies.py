@@ -86,6 +86,7 @@ def check_trial(kept):
         change, seeds = CHANGES[entry["name"]], entry["seeds"]
         assert entry["bench"] in change.baselines and entry["tip"] == change.tip
         assert seeds == sorted(set(seeds)) and len(seeds) >= 2
+        assert entry.get("family", "") == change.family
         assert all(len(entry[name]) == len(seeds) for name in (*SCORES, "made"))
         assert all(value is None or value >= 0 for name in (*SCORES, "made") for value in entry[name])
     assert 0 < kept["real"]["frechet"] < kept["noise"]["frechet"]
@@ -135,10 +136,10 @@ def test_results_are_as_their_study_makes_them_with_all_seeds_of_the_book(name):
     check_runs(study, kept)
     CHECKS[name](kept)
     assert all(kept["provenance"][key] == value for key, value in study.how.items())
-    missing = {(cell, seed) for cell, seeds in study.cells.items() for seed in seeds} - set(
-        study.unpack(kept)
-    )
-    assert missing == MISSING.get(name, set())
+    wanted = {(cell, seed) for cell, seeds in study.cells.items() for seed in seeds}
+    if name == "trial":  # of what was added later, chapter 32 tells how many seeds there are
+        wanted = {(cell, seed) for cell, seed in wanted if not CHANGES[cell.partition("/")[2]].family}
+    assert wanted - set(study.unpack(kept)) == MISSING.get(name, set())
 
 
 def test_results_are_found_and_read_without_tensorflow(tmp_path):

@@ -10,7 +10,7 @@ from learning_gan.core.backend import keras, tf
 from learning_gan.parts import recipes
 from learning_gan.parts.discriminator import logits_of
 from learning_gan.parts.recipes import recipe
-from learning_gan.run.augment import AugmentedGAN, augment
+from learning_gan.run.little_data import AugmentedGAN, augment
 from learning_gan.run.training import build_model, train
 
 RNG = np.random.default_rng(0)

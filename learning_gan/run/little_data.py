@@ -15,6 +15,7 @@ from .devices import own_part
 from .training import GAN, build_gan
 
 # %% ../../nbs/go_on/34_little_data.ipynb #38465434
+#| code-fold: true
 def _whole(u, low: int, high: int):
     "Whole numbers from `low` to `high`, each equally likely, of numbers in [-1, 1)."
     return low + tf.cast((u + 1) / 2 * (high - low + 1), tf.int32)
@@ -48,7 +49,7 @@ def augment(
     "Move each image and cut a piece out of it (translation and cutout of Zhao et al. 2020)."
     return _cut(_moved(images, u[:, :2]), u[:, 2:])
 
-
+# %% ../../nbs/go_on/34_little_data.ipynb #a5f824d6
 @keras.saving.register_keras_serializable(package="learning_gan")
 class AugmentedGAN(GAN):
     "A GAN whose discriminator learns from images that have been moved and cut, real and fake ones alike."
