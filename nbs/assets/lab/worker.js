@@ -11,8 +11,7 @@ async function loadDigits() {
   return Float32Array.from(bytes, (byte) => byte / 127.5 - 1);
 }
 
-function rows(images, indices) {
-  const picked = new Float32Array(indices.length * SIZES.pixels);
+function rows(images, indices, picked = new Float32Array(indices.length * SIZES.pixels)) {
   indices.forEach((row, i) => picked.set(images.subarray(row * SIZES.pixels, (row + 1) * SIZES.pixels), i * SIZES.pixels));
   return picked;
 }
@@ -24,8 +23,9 @@ function joined(one, other) {
   return all;
 }
 
+const batch = new Float32Array(BATCH * SIZES.pixels); // one for all updates: a new one each time costs more than its copying
 const realImages = (update) =>
-  rows(state.images, minibatch(state.settings.seed, update, state.images.length / SIZES.pixels, BATCH));
+  rows(state.images, minibatch(state.settings.seed, update, state.images.length / SIZES.pixels, BATCH), batch);
 
 function update() {
   const { gan, settings } = state, z = latents(settings.seed, gan.updates, BATCH);
@@ -58,6 +58,8 @@ function sample({ known, round }) {
 }
 
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+const { port1, port2 } = new MessageChannel();
+const breath = () => new Promise((resolve) => { port1.onmessage = resolve; port2.postMessage(null); });
 const diverged = () => state.losses.flat().some((loss) => !Number.isFinite(loss));
 
 // One at a time: training must not be met in the middle by a new beginning.
@@ -72,7 +74,7 @@ async function go() {
   }
   state.playing &&= !diverged();
   show();
-  await pause(state.slow && state.playing ? SLOW : 0); // lets messages in
+  await (state.slow && state.playing ? pause(SLOW) : breath()); // lets messages in
   if (state.playing) inTurn(go);
 }
 
