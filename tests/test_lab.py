@@ -31,7 +31,7 @@ from learning_gan.run.training import GAN, build_gan
 from learning_gan.trials.changes import from_json
 from learning_gan.trials.studies import load_results
 
-pytestmark = MARKS
+pytestmark = [*MARKS, pytest.mark.lab]
 
 SETTINGS = {"alpha": 0.01, "smooth": 0.1, "beta_1": 0.5, "d_rate": 0.002, "g_rate": 0.002, "average": 0}
 DENSE = {"w1": (100, 128), "b1": (128,), "w2": (128, 784), "b2": (784,)}
