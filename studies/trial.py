@@ -4,10 +4,10 @@ from learning_gan.trials.changes import BASELINES, CHANGES, SCORES, try_change
 from learning_gan.trials.studies import Study
 from studies import ABOUT, by_cell, reference
 
-SEEDS = {"post": range(10), "steady": range(10)}  # by baseline; any other has five
+TEN = ("post", "steady", "post_100", "steady_100")  # seeds; any other baseline has five
 FRESH = {"steady/as_is": range(20), "steady/together": range(10, 20)}  # to confirm what helped
 PAIRS = [(b, name) for b in sorted(BASELINES) for name, change in CHANGES.items() if b in change.baselines]
-CELLS = {f"{b}/{name}": SEEDS.get(b, range(5)) for b, name in PAIRS} | FRESH
+CELLS = {f"{b}/{name}": range(10 if b in TEN else 5) for b, name in PAIRS} | FRESH
 COLUMNS = (*SCORES, "seconds", "made")
 CHECK = {"name": "as_is", "bench": "steady", "seeds": [0], "n": 1_000, "epochs": 2}  # can be done again
 

@@ -280,32 +280,32 @@ def _of(tip, *baselines, shown=np.asarray, **changes):
     return Change(changes, baselines or DENSE, tip, shown=shown)
 
 
-_LONG, _CONV = (*DENSE, "post_100"), "nearsighted"
+_LONG, _CONV = (*DENSE, "post_100", "steady_100"), "nearsighted"
 CHANGES = {
     "as_is": Change(baselines=tuple(BASELINES)),
     "no_g_hidden": _of("hidden layers", architecture="no_g_hidden"),
     "no_d_hidden": _of("hidden layers", architecture="no_d_hidden"),
-    "no_hidden": _of("hidden layers", architecture="no_hidden"),
+    "no_hidden": _of("hidden layers", *_LONG, architecture="no_hidden"),
     "g_256": _of("hidden layers", g_hidden_size=256),
     "d_256": _of("hidden layers", d_hidden_size=256),
-    "relu": _of("Leaky ReLU", alpha=0.0),
+    "relu": _of("Leaky ReLU", *_LONG, alpha=0.0),
     "slope_0.2": _of("Leaky ReLU", alpha=0.2),
     "sigmoid": _of(
         "tanh", *_LONG, architecture="sigmoid_output", model="unit_range", shown=lambda x: 2 * x - 1
     ),
     "sigmoid_unscaled": _of("tanh", architecture="sigmoid_output", shown=to_pixels),
     "linear": _of("tanh", architecture="linear_output"),
-    "naive": _of("logits", loss="naive"),
+    "naive": _of("logits", *_LONG, loss="naive"),
     "clipped": _of("logits", loss="clipped"),
-    "smooth_0": _of("smoothing", smooth=0.0),
+    "smooth_0": _of("smoothing", *_LONG, smooth=0.0),
     "smooth_0.3": _of("smoothing", smooth=0.3),
     "two_sided": _of("smoothing", loss="two_sided"),
-    "saturating": _of("G's loss", loss="saturating"),
+    "saturating": _of("G's loss", *_LONG, loss="saturating"),
     "least_squares": _of("G's loss", loss="least_squares"),
     "hinge": _of("G's loss", loss="hinge"),
     "norm_g": _of("batch normalisation", architecture="norm_g"),
-    "norm_d": _of("batch normalisation", *_LONG, architecture="norm_d"),
-    "norm_both": _of("batch normalisation", architecture="norm_both"),
+    "norm_d": _of("batch normalisation", *DENSE, "post_100", architecture="norm_d"),
+    "norm_both": _of("batch normalisation", *_LONG, architecture="norm_both"),
     "norm_joined": _of("batch normalisation", architecture="norm_both", loss="joined"),
     "dcgan_no_norm": _of("batch normalisation", _CONV, architecture="dcgan_no_norm"),
     "dcgan_norm_g": _of("batch normalisation", _CONV, architecture="dcgan_norm_g"),
