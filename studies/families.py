@@ -15,6 +15,17 @@ Settled before the first run:
 - The recipes of `vae` and `flow` are the first that were written down. Those of the GANs were chosen from many. (`flow`
   was to have four epochs, and became three in the middle of its first run, when one point of its curve was known and
   nothing had been scored, because it took longer than planned: three are the minutes of `digits`.)
+
+Added when the results of `vae`, `flow/1`, `flow/2` and `flow/10` were known, and settled before the first run of it:
+
+- `long/10` and `long/50` are the flow after 16 epochs, some 30 CPU minutes, since it was still improving after three.
+- `paper` is the recipe `dcgan` with the numbers of DCGAN's authors where they give some (`PAPER`): a GAN that was tuned
+  as little here as the VAE and the flow.
+- On Stacked MNIST, where the families have room to differ: `stacked/gan` is the recipe `stacked`, `stacked/vae` the
+  recipe `vae`, `stacked/flow/10` the flow after 16 epochs. None is told anything. What counts is `frechet` by the ruler
+  of that data; `modes` and `kl` are told beside it. Hangul is left out: its generator is told letters, which the other
+  two have no way to be told.
+- Three seeds of each. What is ahead is said as above; families of different data are not compared.
 """
 
 import math
@@ -25,6 +36,7 @@ import numpy as np
 from filelock import FileLock
 
 from learning_gan.core.backend import keras
+from learning_gan.measure.scoring import Reference
 from learning_gan.parts.data import to_pixels
 from learning_gan.parts.recipes import recipe
 from learning_gan.run.flow import euler
@@ -32,16 +44,43 @@ from learning_gan.run.sampling import load_model, sample
 from learning_gan.run.training import build_model
 from learning_gan.trials.studies import Study, load_results
 from studies import ABOUT, SEED, mnist, reference, save_arrays, train_beside, without
+from studies.stacked import stacks
 
-TRAINED = {"vae": range(5)} | {f"flow/{steps}": range(3) for steps in (10, 1, 2, 50)}
+PAPER = dict(z_size=100, smooth=0.0, batch_size=128, learning_rate=2e-4, decay=0.0, average=0.0)
+ARMS = {  # the training run, its recipe and what is changed in it, and the steps of a flow
+    "vae": ("vae", "vae", {}, 0),
+    **{f"flow/{steps}": ("flow", "flow", {}, steps) for steps in (10, 1, 2, 50)},
+    **{f"long/{steps}": ("long", "flow", {"epochs": 16}, steps) for steps in (10, 50)},
+    "paper": ("paper", "dcgan", PAPER, 0),
+    "stacked/gan": ("stacked-gan", "stacked", {}, 0),
+    "stacked/vae": ("stacked-vae", "vae", {}, 0),
+    "stacked/flow/10": ("stacked-flow", "flow", {"epochs": 16, "architecture": "unet"}, 10),
+}
+TRAINED = dict.fromkeys(ARMS, range(3)) | {"vae": range(5)}
 GANS = ("tuned", "dcgan", "digits")  # trained by another study
 TOLD = ("frechet", "precision", "recall", "density", "coverage", "histogram_kl", "memorisation")
+CENSUS = ("modes", "kl", "kl_dependence")  # told beside them, of Stacked MNIST
 SHOWN = 20  # images of each family that are kept
+
+
+@cache
+def _stacks(n: int) -> Reference:
+    return Reference(stacks(), n, SEED)
+
+
+def of(cell: str, n: int) -> Reference:
+    "What n images of a cell are scored against."
+    return _stacks(n) if cell.startswith("stacked/") else reference(n)
+
+
+def best(model) -> keras.Model:
+    "The generator, with averaged weights where they are kept."
+    return model.averaged_generator() if model.averages else model.generator
 
 
 def drawing(model, steps: int) -> keras.Model:
     "The generator with averaged weights, where they are kept, in so many steps; 0 where there are none."
-    whole = model.averaged_generator() if model.averages else model.generator
+    whole = best(model)
     return euler(whole.get_layer("velocity"), steps) if steps else whole
 
 
@@ -54,26 +93,26 @@ def timed(generator, n: int):
 
 def do(path, cell: str, seed: int, n: int, every: int, curve_n: int, **changes) -> dict:
     "Train a family, unless it has been, and score what it draws; of a GAN, time alone."
-    name, _, steps = cell.partition("/")
     if cell in GANS:
-        return {"ms_per_image": timed(build_model(recipe(name), seed).generator, n)[1]}
-    run, hp = path.with_name(f"{name}-{seed}"), recipe(name, **changes)
+        return {"ms_per_image": timed(build_model(recipe(cell), seed).generator, n)[1]}
+    name, made_by, own, steps = ARMS[cell]
+    run, hp = path.with_name(f"{name}-{seed}"), recipe(made_by, **own | changes)
 
     def so_far(model, epoch):
         "Every few epochs, the Fréchet distance."
         if epoch % every:
             return [None]
-        images = sample(model.averaged_generator(), curve_n, SEED)
-        return [reference(curve_n).measure(images)["frechet"]]
+        images = sample(best(model), curve_n, SEED)
+        return [of(cell, curve_n).measure(images)["frechet"]]
 
     with FileLock(run.with_suffix(".lock")):  # several numbers of steps are of one training run
-        _, epochs = train_beside(run, hp, mnist(), seed, clock=time.process_time, look=so_far)
-    images, ms = timed(drawing(load_model(run), int(steps or 0)), n)
+        _, epochs = train_beside(run, hp, of(cell, n).data, seed, clock=time.process_time, look=so_far)
+    images, ms = timed(drawing(load_model(run), steps), n)
     np.save(path.with_suffix(".npy"), to_pixels(images[:SHOWN]))
-    score, (_, frechet) = reference(n).measure(images), epochs.columns()
+    score, (_, frechet) = of(cell, n).measure(images), epochs.columns()
     curve = [[epoch, each] for epoch, each in enumerate(frechet, 1) if not math.isnan(each)]
     told = {"ms_per_image": ms, "minutes": epochs.spent() / 60, "epochs": hp.epochs, "curve": curve}
-    return told | {key: score[key] for key in TOLD}
+    return told | {key: score[key] for key in (*TOLD, *CENSUS) if key in score}
 
 
 @cache
@@ -86,8 +125,9 @@ def recorded(name: str) -> dict:
 
 def rows(cell: str, seed: int, run: dict) -> list[dict]:
     "A row for each seed of a family: ours, or those that other studies have recorded."
-    name, _, steps = cell.partition("/")
-    one = {"cell": cell, "family": name, "steps": int(steps or 0), "data": "mnist"}
+    family, steps = (cell, 0) if cell in GANS else (ARMS[cell][1], ARMS[cell][3])
+    data = "stacked" if cell.startswith("stacked/") else "mnist"
+    one = {"cell": cell, "family": family, "steps": steps, "data": data}
     if cell in TRAINED:
         return [one | {"seed": seed} | run]
     return [one | {"seed": each} | run | scores for each, scores in recorded(cell).items()]
@@ -96,6 +136,8 @@ def rows(cell: str, seed: int, run: dict) -> list[dict]:
 def pack(runs: dict, how: dict) -> dict:
     "A row for each family, number of steps and seed, and the floor."
     floor = {key: reference(how["n"]).real[key] for key in TOLD}
+    if any(cell.startswith("stacked/") for cell, _ in runs):
+        floor["stacked"] = {key: of("stacked/", how["n"]).real[key] for key in (*TOLD, *CENSUS)}
     return {"floor": floor, "runs": [row for key, run in runs.items() for row in rows(*key, run)]}
 
 
