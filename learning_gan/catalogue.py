@@ -19,7 +19,14 @@ MODELS |= {
     "hangul_fonts": "learning_gan.run.hangul:build_fonts",
     "hangul_mean": "learning_gan.run.hangul:build_mean",
     "labels": "learning_gan.run.hundred_labels:build_labels",
+    "labels_control": "learning_gan.run.hundred_labels:build_control",
     "labels_first": "learning_gan.run.hundred_labels:build_first",
+    "labels_fool": "learning_gan.run.hundred_labels:build_fool",
+    "labels_quick": "learning_gan.run.hundred_labels:build_quick",
+    "labels_quick_smooth": "learning_gan.run.hundred_labels:build_quick_smooth",
+    "labels_quick_sure": "learning_gan.run.hundred_labels:build_quick_sure",
+    "labels_smooth": "learning_gan.run.hundred_labels:build_smooth",
+    "labels_sure": "learning_gan.run.hundred_labels:build_sure",
     "vae": "learning_gan.run.vae:build_vae",
 }  # of (hp, seed, image_shape): a compiled model
 

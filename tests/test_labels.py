@@ -22,11 +22,13 @@ from learning_gan.run.hundred_labels import (
     predicted,
 )  # fmt: skip
 from learning_gan.run.sampling import load_model
-from learning_gan.run.training import train
+from learning_gan.run.training import build_model, train
+from studies import labels as study
 from studies.labels import train_alone
 
 SMALL = dict(g_hidden_size=2, d_hidden_size=8, batch_size=1_100, epochs=3)
 HP = recipe("labels", labels=20, **SMALL)
+WIDER = replace(HP, g_hidden_size=20, d_hidden_size=100)
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +146,137 @@ def test_the_losses_are_those_of_the_paper(digits):
     np.testing.assert_allclose(d_loss, sorted_wrong + unlabelled / 2, rtol=1e-5)
     gap = features[1].numpy().mean(axis=0) - features[2].numpy().mean(axis=0)
     np.testing.assert_allclose(gan.g_loss(real, fake, training=False).numpy(), (gap**2).mean(), rtol=1e-4)
+
+
+def stop_after_the_first_epoch():
+    def stop(epoch, logs):
+        raise KeyboardInterrupt
+
+    return keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: epoch and stop(epoch, logs))
+
+
+@pytest.mark.parametrize("model", ["labels_fool", "labels_control", "labels_quick_sure"])
+def test_an_arm_that_was_stopped_ends_at_the_same_bits_and_is_loaded_as_what_it_is(
+    digits, tmp_path, monkeypatch, model
+):
+    monkeypatch.setattr(recipes, "EPOCH_IMAGES", 2_200)
+    hp = replace(HP, model=model, gamma=0.5, epochs=2)
+    train(hp, digits, tmp_path / "whole", 1, verbose=False)
+    with pytest.raises(KeyboardInterrupt):
+        train(hp, digits, tmp_path / "parts", 1, callbacks=(stop_after_the_first_epoch(),), verbose=False)
+    assert not (tmp_path / "parts" / "result.json").exists()
+    train(hp, digits, tmp_path / "parts", 1, verbose=False)
+    for name in ("checkpoints/epoch_00002.npz", "result.json", "history.csv"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
+    read = load_model(tmp_path / "whole")
+    read.save(tmp_path / "saved.keras")
+    again = keras.saving.load_model(tmp_path / "saved.keras")
+    assert type(again) is type(read) and (again.labels, again.epochs, again.seed) == (20, 2, 1)
+    assert (again.quick, getattr(again, "sure", 0), again.recipe.gamma) == (
+        model == "labels_quick_sure", 0.1 * (model == "labels_quick_sure"), 0.5
+    )  # fmt: skip
+    x = again.real_batch(digits.test.images[:9])
+    assert np.array_equal(again.classifier()(x), load_classifier(tmp_path / "parts")(x))
+
+
+def test_the_control_has_no_generator_and_is_pushed_where_its_answer_changes_most(digits):
+    gan = build_model(replace(WIDER, model="labels_control", gamma=3.0), 0)
+    images, _ = gan.take(digits)
+    for first in range(0, 3_000, 300):
+        gan.update(gan.real_batch(images[first : first + 300]), None)
+    made, sorter = (network.get_weights() for network in (gan.generator, gan.discriminator))
+    real = gan.real_batch(images[:100])
+    _, g_loss = gan.update(real, None)
+    assert g_loss == 0 and all(map(np.array_equal, made, gan.generator.get_weights()))
+    assert not np.array_equal(sorter[0], gan.discriminator.get_weights()[0])
+    here, push = gan.answers(real), gan.push(real, gan.answers(real))
+    np.testing.assert_allclose(np.linalg.norm(np.reshape(push, (100, -1)), axis=1), 3, rtol=1e-4)
+    worst, other = (
+        np.mean(hundred_labels.disagreement(here, gan.answers(real + step)))
+        for step in (push, 3 * gan.directions(real))
+    )
+    assert worst > 5 * other > 0
+    p, q = (tf.nn.softmax(logits).numpy() for logits in (here, gan.answers(real + push)))
+    np.testing.assert_allclose(np.mean(np.sum(p * np.log(p / q), axis=1)), worst, rtol=1e-3)
+    known = gan.labelled_batch(50)
+    sorted_wrong = -np.log(tf.nn.softmax(gan.answers(known[0])).numpy()[np.arange(50), known[1]])
+    np.testing.assert_allclose(gan.d_loss(real, None, training=False), sorted_wrong.mean() + worst, rtol=1e-3)
+
+
+def test_the_fooling_arm_has_the_usual_loss_of_a_generator(digits):
+    gan = build_model(replace(HP, model="labels_fool"), 0)
+    fake = gan.real_batch(digits.train.images[:30])
+    real = np.log(np.exp(gan.discriminator(fake)[1].numpy()).sum(axis=1))
+    np.testing.assert_allclose(
+        gan.g_loss(None, fake, training=False), np.log1p(np.exp(-real)).mean(), rtol=1e-4
+    )
+
+
+def test_the_penalties_are_a_slope_along_z_and_an_entropy(digits):
+    gan = build_model(replace(WIDER, model="labels_sure", gamma=1e5), 0)
+    gan.take(digits)
+    real, z = gan.real_batch(digits.train.images[:7]), tf.random.stateless_uniform((7, 100), (0, 1), -1, 1)
+    with tf.autodiff.ForwardAccumulator(z, gan.directions(z)) as forward:
+        answers = gan.answers(gan.fakes(z))
+    slope = np.sum(np.square(forward.jvp(answers)), axis=1).mean()
+    p = tf.nn.softmax(gan.answers(real)).numpy()
+    entropy = -np.sum(p * np.log(p), axis=1).mean()
+    np.testing.assert_allclose(gan.unrest(real, z) - 0.1 * entropy, 1e5 * slope, rtol=5e-2)
+    gan.recipe = replace(gan.recipe, gamma=0.0)
+    np.testing.assert_allclose(gan.unrest(real, z), 0.1 * entropy, rtol=1e-5)
+
+
+def test_a_quick_one_sees_half_the_labelled_images_and_matches_features_without_noise(digits):
+    quick, usual = (build_model(replace(HP, model=model), 0) for model in ("labels_quick", "labels"))
+    for gan in (quick, usual):
+        gan.show(digits.train[:20])
+    real, fake = (quick.real_batch(digits.train.images[first:][:30]) for first in (100, 200))
+    assert [len(gan.labelled_batch(30)[1]) for gan in (quick, usual)] == [15, 30]
+    assert quick.g_loss(real, fake) == quick.g_loss(real, fake) and usual.g_loss(real, fake) != usual.g_loss(
+        real, fake
+    )
+
+    def of_fakes(gan):
+        "d_loss without its first part."
+        images, labels = gan.labelled_batch(30)
+        logits = gan.discriminator(images)[1]
+        wrong = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        return gan.d_loss(real, fake, training=False) - tf.reduce_mean(wrong)
+
+    np.testing.assert_allclose(of_fakes(quick), of_fakes(usual), rtol=1e-4)
+
+
+def explored(**means):
+    "A result file that holds these errors, of one seed each."
+    runs = [{"arm": f"explore/{name}", "labels": 100, "seed": 100, "errors": n} for name, n in means.items()]
+    return lambda name: {"runs": [], "explored": {"runs": runs}}
+
+
+def test_what_a_study_of_labels_chooses_follows_from_its_exploration_alone(monkeypatch):
+    first = dict(base=60, average=61, sure=59, quick=58, smooth_2=57, smooth_3=50)
+    monkeypatch.setattr(
+        study, "load_results", explored(**first, far=50, far_joined=51, push_6=9, push_20=8, push_40=9)
+    )
+    joined = {"model": "labels_quick_sure", "gamma": 1e-3, "epochs": 506}
+    assert study.changes_of("explore/far_joined") == joined
+    assert study.changes_of("chosen/100") == study.FAR
+    assert study.changes_of("control/100")["gamma"] == 2.0
+    monkeypatch.setattr(
+        study, "load_results", explored(**first | dict(quick=60, sure=60), far=50, far_joined=49)
+    )
+    assert study.changes_of("chosen/100") == {"model": "labels_smooth", "gamma": 1e-3, "epochs": 450}
+    with pytest.raises(study.StudyError, match="push_6, push_20, push_40"):
+        study.changes_of("control/100")
+
+
+def test_the_exploration_of_labels_has_no_test_image(monkeypatch, digits):
+    monkeypatch.setattr(study, "mnist", lambda: digits)
+    study.without_test.cache_clear()
+    data = study.without_test()
+    study.without_test.cache_clear()
+    assert data.train is digits.train and not len(data.validation) and data.test is digits.validation
+    images, _ = hide_labels(data, 20, seed=1)
+    assert np.array_equal(images, digits.train.images)  # validation images stay out of the training
 
 
 BAD_LABELS = {  # and in which parts of the data

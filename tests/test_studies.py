@@ -121,6 +121,12 @@ CHECKS |= {
 
 
 MISSING = {"labels": {("long/100", seed) for seed in (18, 19)}}  # as chapter 36 says
+LATER = (
+    "control",
+    "fool",
+    "chosen",
+    "explore",
+)  # arms of the study of labels whose results may not be there yet
 MISSING["rulers"] = {
     (cell, seed) for cell in ("flow/1", "flow/2", "post", "dcgan", "digits") for seed in (1, 2)
 }
@@ -147,6 +153,8 @@ def test_results_are_as_their_study_makes_them_with_all_seeds_of_the_book(name):
     wanted = {(cell, seed) for cell, seeds in study.cells.items() for seed in seeds}
     if name == "trial":  # of what was added later, chapter 32 tells how many seeds there are
         wanted = {(cell, seed) for cell, seed in wanted if not CHANGES[cell.partition("/")[2]].family}
+    if name == "labels":
+        wanted = {(cell, seed) for cell, seed in wanted if cell.partition("/")[0] not in LATER}
     assert wanted - set(study.unpack(kept)) == MISSING.get(name, set())
 
 

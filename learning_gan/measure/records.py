@@ -36,7 +36,7 @@ class RecordError(LearningGanError):
 
 OTHER = "other"  # a loss that nobody knows
 ELSEWHERE = ("wasserstein", OTHER)  # losses of others that the package does not have
-NO_RECIPE = ("labels", "labels_first")  # models with a d_loss and a g_loss that are not those of their recipe
+NO_RECIPE = ("labels",)  # models, `labels_first` and so on too, whose losses are not their recipe's
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def read_run(run: str | os.PathLike) -> Record:
     "The record of a run folder, finished or not. Raises `RunError`."
     hp, note = read_recipe(run), Path(run) / "diverged.txt"
     stopped = one_line(note.read_bytes()[:1_000].decode(errors="replace").strip()) if note.is_file() else ""
-    loss = OTHER if hp.model in NO_RECIPE else hp.loss
+    loss = OTHER if hp.model.partition("_")[0] in NO_RECIPE else hp.loss
     if stopped and not any((Path(run) / "samples").glob("*.npy")):
         return Record(stopped=stopped, loss=loss)
     complete = max(checkpoints(run), default=None)  # of a half-written epoch the samples come first

@@ -76,7 +76,7 @@ class HyperParameters:
     labels: int = number(100, 1, EPOCH_IMAGES, "labels that are shown, for a model that learns with few")
     alpha: float = number(0.01, 0.0, 1.0, "slope of Leaky ReLU for negative values")
     smooth: float = number(0.1, 0.0, 0.5, "label smoothing: real images are labelled 1 - smooth")
-    gamma: float = number(1.0, 0.0, 1e6, "weight of the gradient penalty, for a loss that has one")
+    gamma: float = number(1.0, 0.0, 1e6, "strength of the penalty, for a loss or a model that has one")
     steps: int = number(10, 1, 1_000, "from noise to an image, for a model that goes there in steps")
     learning_rate: float = number(0.002, 1e-8, 1.0, "of both Adams")
     d_rate: float = number(1.0, 0.0, 1e3, "the discriminator's learning rate, as a multiple")

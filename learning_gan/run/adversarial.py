@@ -38,7 +38,7 @@ class AdversarialModel(GenerativeModel):
         g_optimizer=None,  # another one, for the generator
         smooth: float = 0.1,  # one-sided label smoothing
         loss: str = "non_saturating",  # a key of `LOSSES`
-        gamma: float = 1.0,  # weight of the gradient penalty, for a loss that has one
+        gamma: float = 1.0,  # strength of the penalty, for a loss or a model that has one
         jit_compile: bool | None = None,  # by XLA; None: unless there are convolutions and no GPU
         optimizer: OptimizerPair | None = None,  # in place of all else, as an HDF5 file has it
         **kwargs,  # for `keras.Model.compile`
