@@ -308,7 +308,7 @@ def test_index_of_the_package_is_up_to_date():
             if ast.unparse(last).startswith("Markdown("):
                 now, held = eval(ast.unparse(last), places).data, held + 1
                 assert now == "".join(cell["outputs"][0]["data"]["text/markdown"]) != "", (
-                    "execute 79_api again"
+                    "run tools/execute_notebooks.py nbs/machine/79_api.ipynb"
                 )
             else:
                 exec(ast.unparse(last), places)
