@@ -36,6 +36,7 @@ ARCHITECTURES |= {
     "conditional": "learning_gan.parts.conditional:conditional",
     "hangul": "learning_gan.run.hangul:told_letters",
     "hangul_fonts": "learning_gan.run.hangul:told_fonts",
+    "hangul_styled": "learning_gan.run.hangul:styled_letters",
     "sorting": "learning_gan.run.hundred_labels:sorting",
     "plain": "learning_gan.parts.stacked:plain",
     "spectral": "learning_gan.parts.stacked:spectral",

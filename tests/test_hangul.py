@@ -5,9 +5,12 @@ import processes
 import pytest
 from PIL import Image
 
+from learning_gan.core.backend import keras
 from learning_gan.parts import recipes
 from learning_gan.parts.data import DataError, load_mnist
 from learning_gan.parts.syllables import FONTS, HANGUL_SHA256, codes_of, fonts, letters_of, split, text_of
+from learning_gan.run.hangul import build_hangul
+from studies import hangul
 
 SMALL = ["--g_hidden_size", 2, "--d_hidden_size", 2, "--batch_size", 64, "--decay", 0]
 
@@ -79,3 +82,37 @@ def test_fonts_of_ones_own_are_looked_for_and_at(tmp_path):
         with pytest.raises(DataError, match=why):
             fonts(tmp_path)
         (tmp_path / "a.ttf").write_bytes(b"no font")
+
+
+def test_the_weight_of_the_reading_loss_rises_while_the_rate_falls_also_after_a_loaded_file(tmp_path):
+    hp = recipes.recipe("hangul", g_hidden_size=2, d_hidden_size=2, rise=3, decay=0.5, epochs=1)
+    model = build_hangul(hp, seed=0)
+    model.save(tmp_path / "model.keras")
+    for one in (model, keras.models.load_model(tmp_path / "model.keras")):
+        for share, weight in ((0, 0.3), (0.5, 0.3), (0.75, 0.6), (1, 0.9)):
+            one.g_optimizer.iterations.assign(round(share * hp.updates_per_epoch))
+            assert float(one.weight()) == pytest.approx(weight, abs=0.002)
+
+
+def test_a_recipe_is_chosen_by_the_goals_that_it_reaches_and_names_the_arm():
+    floor = dict.fromkeys(("joint_unseen", "keeps", "frechet_unseen", "frechet_seen", "memorisation"), 1.0)
+    run = floor | {"styles": 16, "floor": floor | {"styles": 16}}
+    runs = {
+        ("explore/plain", 100): run | {"keeps": 0.7, "joint_unseen": 0.99},
+        ("explore/styled", 100): run | {"joint_unseen": 0.98},  # one goal more
+        ("explore/rising", 100): run | {"joint_unseen": 0.97},  # as many, and less
+        ("z/plain", 0): run,
+        ("z/styled", 0): run,
+    }
+    runs = {(cell, seed): {"cell": cell, "seed": seed} | run for (cell, seed), run in runs.items()}
+    kept = hangul.pack(runs, {})
+    assert kept["chosen"] == "styled" and hangul.unpack(kept) == runs
+    assert [one["arm"] for one in kept["runs"]] == [*[cell for cell, _ in runs][:4], "z"]
+
+
+def test_with_letters_of_other_syllables_nothing_unseen_is_shown():
+    told, (seen, unseen) = hangul.other_letters(), split()
+    assert set(told[seen]) == set(seen) and set(told[unseen]) == set(unseen)
+    assert (letters_of(told[unseen]) == letters_of(unseen)).all(axis=1).mean() < 0.05
+    apart = hangul.kept_apart()
+    assert not set(apart.test.labels) & {*apart.train.labels, *unseen} and len(set(apart.test.labels)) == 245

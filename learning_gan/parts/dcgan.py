@@ -31,6 +31,7 @@ def conv_generator(
     filters: int,  # of the last hidden layer; each one before has twice as many
     seed: int | None,  # of the first weights
     doublings: int = 2,  # of the sides, one a layer
+    norm=normalised,  # of (h, name): what follows each hidden layer
 ) -> keras.Model:  # to images [batch, height, width, channels] in (-1, 1)
     "From a vector to a small image of many channels, whose sides each layer doubles. Raises `ValueError`."
     (height, width, channels), times = image_shape, 2**doublings
@@ -43,12 +44,12 @@ def conv_generator(
     h = keras.layers.Dense(
         math.prod(shape), use_bias=False, kernel_initializer=normal(first_seed), name="project"
     )(h)
-    h = normalised(keras.layers.Reshape(shape, name="fold")(h), "norm_1")
+    h = norm(keras.layers.Reshape(shape, name="fold")(h), "norm_1")
     twice = dict(kernel_size=4, strides=2, padding="same")
     up = keras.layers.Conv2DTranspose
     for i, layer_seed in enumerate(seeds, start=1):
         bare = dict(use_bias=False, kernel_initializer=normal(layer_seed), name=f"up_{i}")
-        h = normalised(up(times // 2 ** (i + 1) * filters, **twice, **bare)(h), f"norm_{i + 1}")
+        h = norm(up(times // 2 ** (i + 1) * filters, **twice, **bare)(h), f"norm_{i + 1}")
     images = up(channels, **twice, activation="tanh", kernel_initializer=normal(last_seed), name="images")(h)
     return keras.Model(inputs, images, name="generator")
 

@@ -78,6 +78,10 @@ class HyperParameters:
     smooth: float = number(0.1, 0.0, 0.5, "label smoothing: real images are labelled 1 - smooth")
     gamma: float = number(1.0, 0.0, 1e6, "strength of the penalty, for a loss or a model that has one")
     steps: int = number(10, 1, 1_000, "from noise to an image, for a model that goes there in steps")
+    reading: float = number(0.3, 0.0, 1e3, "weight of the reading loss, for a discriminator that reads")
+    rise: float = number(
+        1.0, 0.0, 1e3, "reading at the end, as a multiple; it rises while learning_rate falls"
+    )
     learning_rate: float = number(0.002, 1e-8, 1.0, "of both Adams")
     d_rate: float = number(1.0, 0.0, 1e3, "the discriminator's learning rate, as a multiple")
     g_rate: float = number(1.0, 0.0, 1e3, "the generator's learning rate, as a multiple")

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['INITIALS', 'VOWELS', 'FINALS', 'KINDS', 'FIRST', 'SYLLABLES', 'N_UNSEEN', 'SIZE', 'TIMES', 'ENDINGS', 'FONTS',
-           'HANGUL_SHA256', 'BITS', 'codes_of', 'text_of', 'letters_of', 'ks_x_1001', 'split', 'draw_font', 'pack',
-           'unpack', 'hangul', 'fonts']
+           'HANGUL_SHA256', 'BITS', 'codes_of', 'text_of', 'letters_of', 'ks_x_1001', 'held_out', 'split', 'draw_font',
+           'pack', 'unpack', 'data_of', 'hangul', 'fonts']
 
 # %% ../../nbs/machine/84_syllables.ipynb #b2806c97
 import hashlib
@@ -67,17 +67,21 @@ def _pairs(code):
     return list(combinations(enumerate(letters_of(code).tolist()), 2))
 
 
-@cache
-def split() -> tuple[np.ndarray, np.ndarray]:  # (seen, unseen), int32 [2105] and [245], rising
-    "Which syllables are shown, and which are held out although each pair of their letters is shown."
-    codes = ks_x_1001()
+def held_out(codes, n: int = N_UNSEEN) -> tuple[np.ndarray, np.ndarray]:  # (seen, unseen), both rising
+    "Of some syllables those that are shown, and n that are not although each pair of their letters is."
     left = Counter(pair for code in codes for pair in _pairs(code))
     unseen = []
     for code in sorted(codes, key=lambda code: hashlib.sha256(str(code).encode()).digest()):
-        if len(unseen) < N_UNSEEN and all(left[pair] > 1 for pair in _pairs(code)):
+        if len(unseen) < n and all(left[pair] > 1 for pair in _pairs(code)):
             unseen.append(code)
             left.subtract(_pairs(code))
     return np.setdiff1d(codes, unseen), np.sort(unseen)
+
+
+@cache
+def split() -> tuple[np.ndarray, np.ndarray]:  # (seen, unseen), int32 [2105] and [245], rising
+    "Which syllables of KS X 1001 are shown, and which are not."
+    return held_out(ks_x_1001())
 
 # %% ../../nbs/machine/84_syllables.ipynb #ba726945
 SIZE = 32  # pixels of a side
@@ -163,10 +167,10 @@ def unpack(content: bytes) -> np.ndarray:  # uint8 [n, 32, 32, 1] in 0–255
     return (levels * (255 // (2**BITS - 1))).reshape(-1, SIZE, SIZE, 1)
 
 
-def _data_set(name, glyphs):
-    "A data set of glyphs [fonts, 2350, 32, 32, 1]; `test` holds the unseen syllables."
-    parts, codes = [], ks_x_1001()
-    for some in split():
+def data_of(name: str, glyphs: np.ndarray, codes: np.ndarray) -> Dataset:
+    "A data set of glyphs [fonts, codes, 32, 32, 1] of rising codes; `test` holds those that `held_out` keeps apart."
+    parts = []
+    for some in held_out(codes):
         images, n = glyphs[:, np.isin(codes, some)].reshape(-1, SIZE, SIZE, 1), len(glyphs)
         parts.append(Images(images, np.tile(some, n), np.repeat(np.arange(n, dtype=np.int32), len(some))))
     return dataset_of(name, *parts)
@@ -175,10 +179,8 @@ def _data_set(name, glyphs):
 @cache
 def _shipped():
     "The glyphs that come with the package."
-    whole = _data_set(
-        "hangul",
-        unpack((files("learning_gan") / "hangul.xz").read_bytes()).reshape(len(FONTS), -1, SIZE, SIZE, 1),
-    )
+    glyphs = unpack((files("learning_gan") / "hangul.xz").read_bytes())
+    whole = data_of("hangul", glyphs.reshape(len(FONTS), -1, SIZE, SIZE, 1), ks_x_1001())
     if whole.sha256 != HANGUL_SHA256:
         raise DataError("learning_gan/hangul.xz is not the original: reinstall learning_gan")
     return whole
@@ -194,4 +196,5 @@ def fonts(data_dir=None, seconds=0) -> Dataset:  # raises `DataError`
     paths = sorted(path for path in Path(data_dir or "").glob("*") if path.suffix.lower() in ENDINGS)
     if not data_dir or not paths:
         raise DataError("the data 'fonts' needs a folder with TTF, OTF or WOFF2 files: give it as --data_dir")
-    return _data_set("fonts", np.stack([draw_font(path, ks_x_1001()) for path in paths])[..., None])
+    glyphs = np.stack([draw_font(path, ks_x_1001()) for path in paths])
+    return data_of("fonts", glyphs[..., None], ks_x_1001())
