@@ -1,4 +1,4 @@
-"""The contenders of each race: functions that yield once an epoch how many updates it had.
+"""The contenders of each race: functions that yield once a turn how many updates it had, an epoch or fewer.
 
 Those of a race do the same work: its networks and numbers, float32, uint8 images in host memory, shuffled anew each
 epoch, fresh latents each update, Adam (epsilon 1e-8), the discriminator's step first and then the generator's with the
@@ -15,21 +15,22 @@ import numpy as np
 from learning_gan.parts.data import load_mnist
 from learning_gan.parts.recipes import EPOCH_IMAGES, HyperParameters, recipe
 
-OURS, LIMIT = "ours, through train", "limit: matrix products alone"
+OURS, FIT, LIMIT = "ours, through train", "ours", "limit: matrix products alone"
 POST, DCGAN = HyperParameters(), recipe("dcgan")
 
 
-def digits() -> np.ndarray:
-    "As many images as an epoch has, uint8 [55000, 28, 28, 1]."
-    images = load_mnist().train.images
-    return images[np.arange(EPOCH_IMAGES) % len(images)]
+def digits(side=28, count=EPOCH_IMAGES) -> np.ndarray:
+    "As many images as an epoch has, or so many, uint8 [count, side, side, 1]; larger ones repeat pixels."
+    pixels = np.arange(side) * 28 // side
+    images = load_mnist().train.images[:, pixels][:, :, pixels]
+    return images[np.arange(count) % len(images)]
 
 
 # Ours
 
 
-def in_turns(train):
-    "An epoch a turn of a training run that has a thread of its own; `train` is given the callback that waits."
+def in_turns(train, epochs=1):
+    "So many epochs a turn of a training run that has a thread of its own; `train` is given the callback that waits."
     from learning_gan.core.backend import keras
 
     go, done = threading.Semaphore(0), threading.Semaphore(0)
@@ -44,22 +45,23 @@ def in_turns(train):
 
     threading.Thread(target=train, args=(Turns(),), daemon=True).start()
     while True:
-        go.release()
-        done.acquire()
+        for _ in range(epochs):
+            go.release()
+            done.acquire()
         yield
 
 
-def through_train(hp):
+def through_train(hp, epochs=1):
     "The public train, with everything a normal run does: samples, history, checkpoints, the saved generator."
     from learning_gan.run.training import train
 
     told = replace(hp, epochs=10_000), digits(), tempfile.mkdtemp()
-    for _ in in_turns(lambda turns: train(*told, callbacks=(turns,), verbose=False)):
-        yield hp.updates_per_epoch
+    for _ in in_turns(lambda turns: train(*told, callbacks=(turns,), verbose=False), epochs):
+        yield epochs * hp.updates_per_epoch
 
 
-def through_fit(hp):
-    "Our updates alone, on the devices that the surroundings name."
+def through_fit(hp, updates=0, side=28):
+    "Our updates alone, an epoch of them or so many, on the devices that the surroundings name."
     from learning_gan.run.devices import choose_strategy
 
     strategy = choose_strategy()  # before anything else of TensorFlow
@@ -68,10 +70,44 @@ def through_fit(hp):
     from learning_gan.run.training import build_gan
 
     with strategy.scope():
-        gan = build_gan(hp, seed=0)
-    minibatches = Minibatches(digits(), replace(hp, epochs=10_000), 0)
+        gan = build_gan(hp, seed=0, image_shape=(side, side, 1))
+    updates = updates or hp.updates_per_epoch
+    minibatches = Minibatches(
+        digits(side), replace(hp, epochs=10_000), 0, epoch_images=updates * hp.batch_size
+    )
     for _ in in_turns(lambda turns: fit_minibatches(gan, minibatches, callbacks=[turns])):
-        yield hp.updates_per_epoch
+        yield updates
+
+
+def from_file(hp, count, held, updates):
+    "Our updates on so many images in a file: read into memory before, or block by block while training."
+    from learning_gan.core.backend import tf
+    from learning_gan.parts.inputs import latent_block
+    from learning_gan.parts.minibatches import Minibatches
+    from learning_gan.run.training import build_gan
+
+    path, n = f"{tempfile.mkdtemp()}/images", hp.batch_size
+    with open(path, "wb") as file:
+        for start in range(0, count, 100_000):
+            file.write(digits(count=min(100_000, count - start)).tobytes())
+    hp = replace(hp, epochs=10_000)
+    gan = build_gan(hp, seed=0)
+    step = tf.function(gan.train_step, jit_compile=True)
+
+    def block(i, images):
+        z = latent_block(0, 50 * i, 50, n, hp.z_size)
+        return {"z": z, "images": tf.reshape(tf.io.decode_raw(images, tf.uint8), (50, n, 28, 28, 1))}
+
+    if held:
+        blocks = Minibatches(np.fromfile(path, np.uint8).reshape(-1, 28, 28, 1), hp, 0).blocks()
+    else:
+        records = tf.data.FixedLengthRecordDataset(path, 784).repeat().shuffle(10_000)
+        blocks = records.batch(50 * n, drop_remainder=True).enumerate().map(block).prefetch(2)
+    blocks = iter(blocks)
+    while True:
+        for _ in range(updates // 50):
+            step(next(blocks))["d_loss"].numpy()
+        yield updates
 
 
 def by_xla(hp, updates=20):
@@ -165,19 +201,20 @@ def torch_dcgan(nn):
     return nn.Sequential(project, *enlarge, *draw), nn.Sequential(*shrink, *last, *judge)
 
 
-def torch_eager(hp, make_networks, layout="contiguous_format"):
-    "PyTorch, Adam in one kernel, the fakes made once an update."
+def torch_eager(hp, make_networks, layout="contiguous_format", updates=0, compiled=False):
+    "PyTorch, Adam in one kernel, the fakes made once an update; an epoch or so many updates a turn."
     import torch
 
     layout, n = getattr(torch, layout), hp.batch_size
     g, d = (network.to(memory_format=layout) for network in make_networks(torch.nn))
+    g, d = map(torch.compile, (g, d)) if compiled else (g, d)
     settings = dict(lr=hp.learning_rate, betas=(hp.beta_1, hp.beta_2), eps=1e-8, fused=True)
     d_adam, g_adam = (torch.optim.Adam(network.parameters(), **settings) for network in (d, g))
     cross_entropy = torch.nn.functional.binary_cross_entropy_with_logits
     real_label, one, zero = (torch.full((n, 1), x) for x in (1 - hp.smooth, 1.0, 0.0))
     images = torch.from_numpy(digits().transpose(0, 3, 1, 2).copy())
     while True:
-        for rows in torch.randperm(len(images)).view(-1, n):
+        for rows in torch.randperm(len(images)).view(-1, n)[: updates or None]:
             real = (images[rows].float() / 127.5 - 1).to(memory_format=layout)
             fake = g(torch.rand(n, hp.z_size) * 2 - 1)
             d_adam.zero_grad()
@@ -186,7 +223,7 @@ def torch_eager(hp, make_networks, layout="contiguous_format"):
             g_adam.zero_grad()
             cross_entropy(d(fake), one).backward()
             g_adam.step()
-        yield hp.updates_per_epoch
+        yield updates or hp.updates_per_epoch
 
 
 def jax_scan():
@@ -265,27 +302,38 @@ def dcgan_products(hp):
     return generator + judge(2 * n, learns=True, pixels=False) + judge(n, learns=False, pixels=True)
 
 
-def multiplied(hp, products=mlp_products):
+def multiplied(hp, products=mlp_products, updates=0):
     "Nothing but the matrix products of an update, at the speed of NumPy's."
     rng = np.random.default_rng(0)
     pairs = [[rng.standard_normal(s, dtype=np.float32) for s in ((n, k), (k, m))] for n, k, m in products(hp)]
+    updates = updates or hp.updates_per_epoch
     while True:
-        for _ in range(hp.updates_per_epoch):
+        for _ in range(updates):
             for left, right in pairs:
                 left @ right
-        yield hp.updates_per_epoch
+        yield updates
 
 
 # The races
 
 
 def grown(**changes):
-    "Our update and its limit where something has grown."
+    "Our update and its limit where something has grown: about as much work a turn whatever the size."
     hp = recipe("post", **changes)
-    return {OURS: partial(through_fit, hp), LIMIT: partial(multiplied, hp)}
+    cost = hp.batch_size * (hp.g_hidden_size + 100)
+    updates = int(np.clip(550 * 100 * 228 / cost, 20, 1_000))
+    return {FIT: partial(through_fit, hp, updates), LIMIT: partial(multiplied, hp, updates=updates)}
+
+
+def penalised(name, updates, **changes):
+    "Our update with a loss that has no gradient penalty, and with those that have one."
+    losses = {"no penalty": "non_saturating"} | {loss: loss for loss in ("r1", "r1_r2", "r3", "wgan_gp")}
+    hp = {title: recipe(name, loss=loss, **changes) for title, loss in losses.items()}
+    return {title: partial(through_fit, hp, updates) for title, hp in hp.items()}
 
 
 CORES = {"one process, one core": (1,), "one process, two cores": (2,), "two processes, a core each": (1, 1)}
+ON = CORES | dict.fromkeys(("ours, one core", "limit, one core"), (1,))
 IDEAS = {  # from the plainest to ours, and one that did not help: what differs, compiled by XLA, updates in a call
     "a graph function an update": ("latents inside", False, 1),
     "compiled by XLA": ("latents inside", True, 1),
@@ -299,23 +347,42 @@ RACES = {
         OURS: partial(through_train, POST),
         "2017 graph": graph_2017,
         "PyTorch": partial(torch_eager, POST, torch_mlp),
+        "PyTorch, torch.compile": partial(torch_eager, POST, torch_mlp, compiled=True),
         "JAX": jax_scan,
         LIMIT: partial(multiplied, POST),
+        "ours, one core": partial(through_train, POST),
+        "limit, one core": partial(multiplied, POST),
     },
     "dcgan": {
-        OURS: partial(through_train, DCGAN),
+        FIT: partial(through_fit, DCGAN, 50),
         "ours, compiled by XLA": partial(by_xla, DCGAN),
-        "PyTorch, channels first": partial(torch_eager, DCGAN, torch_dcgan),
-        "PyTorch, channels last": partial(torch_eager, DCGAN, torch_dcgan, "channels_last"),
-        LIMIT: partial(multiplied, DCGAN, dcgan_products),
+        "PyTorch, channels first": partial(torch_eager, DCGAN, torch_dcgan, updates=50),
+        "PyTorch, channels last": partial(torch_eager, DCGAN, torch_dcgan, "channels_last", 50),
+        LIMIT: partial(multiplied, DCGAN, dcgan_products, 50),
     },
     "ideas": {name: partial(a_form, *how) for name, how in IDEAS.items()}
     | {LIMIT: partial(multiplied, POST)},
+    "penalties post": penalised("post", 250),
+    "penalties stacked": penalised("stacked", 20),
 }
-RACES |= {f"scaling batch {n}": grown(batch_size=n) for n in (10, 25, 50, 100, 200, 400, 800)}
-WIDTHS = (128, 256, 512, 1024, 2048, 4096)
-RACES |= {f"scaling width {n}": grown(g_hidden_size=n, d_hidden_size=n) for n in WIDTHS}
+RACES |= {f"scaling batch {n}": grown(batch_size=n) for n in (10, 30, 100, 300, 1_000)}
+RACES |= {f"scaling width {n}": grown(g_hidden_size=n, d_hidden_size=n) for n in (128, 512, 2_048)}
 RACES |= {
-    f"devices {name} {n}": dict.fromkeys(CORES, partial(through_fit, recipe(name, batch_size=n)))
-    for name, n in (("post", 100), ("post", 1_000), ("post", 10_000), ("dcgan", 100))
+    f"scaling side {side}": {
+        name: partial(through_fit, recipe(name), updates, side)
+        for name, updates in (("post", 250), ("dcgan", 20))
+    }
+    for side in (28, 32, 64)
+}
+RACES |= {
+    f"scaling data {count}": {
+        name: partial(from_file, POST, count, held, 2_500)
+        for name, held in (("held", True), ("streamed", False))
+    }
+    for count in (10_000, 100_000, 1_000_000)
+}
+RACES["scaling epochs"] = {f"{n} epochs a turn": partial(through_train, POST, n) for n in (1, 8)}
+RACES |= {
+    f"devices {name} {n}": dict.fromkeys(CORES, partial(through_fit, recipe(name, batch_size=n), updates))
+    for name, n, updates in (("post", 100, 550), ("post", 1_000, 50), ("post", 10_000, 5), ("dcgan", 100, 20))
 }

@@ -328,8 +328,9 @@ def test_a_race_outlives_its_contenders(tmp_path, capsys, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     racers = importlib.import_module("racers")
     contenders = {name: bench.enrolled(getattr(racers, name)) for name in ("raises", "dies", "runs")}
-    times = bench.run_race("post", contenders, rounds=3)
+    times, memory = bench.run_race("post", contenders, rounds=3)
     assert {name: len(ms) for name, ms in times.items()} == {"runs": 3}
+    assert memory["runs"] > 1  # MiB
     said = capsys.readouterr().out
     assert "left out: raises (out of breath)" in said and "left out: dies (A process" in said
 
