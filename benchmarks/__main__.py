@@ -130,6 +130,8 @@ def main():
     args = parser.parse_args()
     if not (races := [race for race in RACES if race.startswith(args.race)]):
         parser.error(f"no race begins with {args.race!r}")
+    if len(races) == len(RACES):
+        args.out.unlink(missing_ok=True)  # all of them make a new file
     for race in races:
         contenders = {name: enrolled(how, ON.get(name, ())) for name, how in RACES[race].items()}
         start, rounds = time.perf_counter(), args.rounds or (3 if race.startswith("scaling") else 7)
