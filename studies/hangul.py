@@ -4,7 +4,9 @@
 are told the font as well, and the GAN has L1 beside it. `l1`: the generator alone, lowering the mean distance to glyphs
 of the same syllable, until its rate has fallen to 0; `l1_font`: the same, told the font. `shuffled`: as `z`, but each
 syllable has the letters of another one, seen ones among themselves and unseen ones among themselves, so that letters
-mean nothing while every pair of them is still shown. `paste`: no network, each unseen syllable cut out of two seen ones
+mean nothing while every pair of them is still shown. `hand`: as `z`, but two fonts are left out, a text face and a
+hand; ten seen syllables in each are then shown to `find_style`, and all unseen ones are written with the z that it
+finds. `paste`: no network, each unseen syllable cut out of two seen ones
 of the same font. Scores are of the average of the weights, n glyphs each; the floor are real glyphs. A second reader,
 of other layers and of the shown glyphs alone, reads the unseen syllables again (studies/_second_reader.py).
 
@@ -29,13 +31,15 @@ That run, `z/before`, reached 92.7 %. Settled before the first run of any other 
   the goals of `z` (all but `paste`'s); of two that reach as many, the one with more of the syllables kept apart read
   right. Where it stands in the result file: `chosen`. The reader has learnt the syllables kept apart, so real ones
   are read better than unseen ones, and the explored figures count for nothing else.
-- `z`, `font` and `shuffled` count with the chosen recipe, seeds 0 to 4 (`shuffled`: 0 to 2). A cell `z/…` of another
-  recipe is no arm `z`, and stays in the file under its own name.
+- `z`, `font`, `shuffled` and `hand` count with the chosen recipe, seeds 0 to 4 (`shuffled` and `hand`: 0 to 2). A cell
+  `z/…` of another recipe is no arm `z`, and stays in the file under its own name.
 - `l1` and `l1_font` are at their plateau if twice the epochs (16) read at most two in a hundred more unseen syllables
   right; otherwise the arm with twice the epochs stands for them.
 - `font` has reached its goal at 95 % of unseen syllables and 95 % of fonts right, and beats `l1_font` where each of
   three means is higher: syllables read right by the reader, by the second reader, and by the reader in the two brush
   hands (nanum-pen-script and nanum-brush-script, `right_by_font`).
+- `hand` has learnt a new style from ten glyphs where, in each of the two fonts, the mean over seeds of the distance of
+  unseen syllables from the real ones (`away`) is smaller than that of the nearest font which was shown (`away_known`).
 - Letters mean something to `z` where its worst seed reads more unseen syllables right than the best of `shuffled`. The
   second reader agrees with the reader where it, too, has the mean of `z` ahead of `paste`, of `l1` and of `shuffled`.
 """
@@ -49,7 +53,7 @@ import numpy as np
 
 from learning_gan.measure.measures import nearest_training_images
 from learning_gan.measure.reader import READER, READER_SHA256, read_right, score_syllables
-from learning_gan.parts.data import load_mnist, to_pixels
+from learning_gan.parts.data import load_mnist, to_pixels, to_unit_range
 from learning_gan.parts.images import dataset_of
 from learning_gan.parts.recipes import recipe
 from learning_gan.parts.syllables import (
@@ -62,7 +66,7 @@ from learning_gan.parts.syllables import (
     split,
     text_of,
 )
-from learning_gan.run.hangul import draw_codes, styles_of, write
+from learning_gan.run.hangul import draw_codes, find_style, styles_of, write, write_like
 from learning_gan.run.sampling import load_generator
 from learning_gan.trials.studies import Study
 from studies import SEED, by_cell, save_arrays, train_beside, without
@@ -138,6 +142,45 @@ def by_other_letters(path, generator, data, n):
     return found | {"again_unseen": _again(path, images, codes)}
 
 
+LEFT_OUT = [FONTS.index(name) for name in ("gowun-batang", "gaegu")]  # a text face and a hand
+GLYPHS = 10  # by which a style that was never shown is found
+
+
+@cache
+def other_hands():
+    "The data without two of the fonts."
+    train, test = (part[~np.isin(part.styles, LEFT_OUT)] for part in (whole().train, whole().test))
+    return dataset_of("hangul_hands", train, test)
+
+
+def by_ten_glyphs(path, generator, data, n):
+    "Unseen syllables in each font that was left out, by the z that is nearest to ten seen syllables in it."
+    shown, found = np.random.default_rng(SEED).permutation(split()[0])[:GLYPHS], {}
+    unseen = text_of(split()[1])
+    for font in LEFT_OUT:
+        in_font = [part[part.styles == font] for part in (whole().train, whole().test)]
+        ten = in_font[0][[int(np.flatnonzero(in_font[0].labels == code)[0]) for code in shown]]
+        z = find_style(generator, text_of(shown), ten.images)
+        images = write_like(generator, unseen, z)
+        letters, fonts = READER.read(images)
+        real = to_unit_range(in_font[1].images)
+        away = {"away": float(np.abs(images - real).mean()), "font_right": float((fonts == font).mean())}
+        right = (letters == letters_of(in_font[1].labels)).all(axis=1).mean()
+        found[FONTS[font]] = away | {"joint_unseen": float(right), "away_known": _nearest_known(shown, font)}
+    return {"hands": found, "joint_unseen": float(np.mean([one["joint_unseen"] for one in found.values()]))}
+
+
+def _nearest_known(shown, font):
+    "How far the unseen syllables are in that one of the other fonts which is nearest in the ten."
+    parts = [
+        to_unit_range(part.images).reshape(len(FONTS), -1, 32 * 32) for part in (whole().train, whole().test)
+    ]
+    ten = parts[0][:, np.searchsorted(split()[0], shown)]
+    away = np.abs(ten - ten[font]).mean(axis=(1, 2))
+    away[LEFT_OUT] = np.inf
+    return float(np.abs(parts[1][away.argmin()] - parts[1][font]).mean())
+
+
 def trained(changes, path, seed, epochs, n, data=whole, score=by_letters):
     "A recipe with some values changed, trained in a run folder that it goes on with, and its score."
     hp = recipe("hangul", **changes | {"epochs": min(epochs, changes["epochs"])})
@@ -175,11 +218,13 @@ ARMS |= {f"z/{name}": partial(trained, tried) for name, tried in TRIED.items()}
 ARMS |= {f"font/{name}": partial(trained, tried | GAN_TOLD) for name, tried in TRIED.items()}
 _SHUFFLED = {"data": shuffled_data, "score": by_other_letters}
 ARMS |= {f"shuffled/{name}": partial(trained, tried, **_SHUFFLED) for name, tried in TRIED.items()}
+_HANDS = {"data": other_hands, "score": by_ten_glyphs}
+ARMS |= {f"hand/{name}": partial(trained, tried, **_HANDS) for name, tried in TRIED.items()}
 for _name, _more in {"l1": {}, "l1_font": TOLD}.items():
     ARMS[_name] = partial(trained, L1 | _more)
     ARMS[f"{_name}/16_epochs"] = partial(trained, L1 | _more | {"epochs": 16})
 ARMS["l1/2_epochs"] = partial(trained, L1 | {"epochs": 2})
-SEEDS = {"explore": range(100, 102), "shuffled": range(3), "paste": range(1)}
+SEEDS = {"explore": range(100, 102), "shuffled": range(3), "hand": range(3), "paste": range(1)}
 CELLS = {cell: SEEDS.get(cell.partition("/")[0], range(5)) for cell in ARMS}
 CELLS |= {cell: range(1) for cell in ARMS if cell.endswith("_epochs")}
 

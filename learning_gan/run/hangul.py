@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['R1_EIGHTH', 'MOST_STYLES', 'strokes', 'told_letters', 'told_fonts', 'styled_letters', 'as_told', 'HangulMean',
            'build_mean', 'HangulGAN', 'build_hangul', 'styles_of', 'draw_codes', 'write', 'write_between',
-           'HangulFonts', 'build_fonts']
+           'HangulFonts', 'build_fonts', 'find_style', 'write_like']
 
 # %% ../../nbs/go_on/35_hangul.ipynb #46c2b7cc
 #| code-fold: true
@@ -19,7 +19,7 @@ import numpy as np
 from ..core.backend import keras, own_settings, tf
 from ..parts.adam import FallingRate, inner_of, rate_of
 from ..parts.after_2017 import R1_RELATIVISTIC, ahead, slopes
-from ..parts.data import Dataset
+from ..parts.data import Dataset, to_unit_range
 from ..parts.dcgan import conv_generator, normalised
 from ..parts.generator import dense, split_seed
 from ..parts.inputs import SAMPLE, latents
@@ -241,6 +241,13 @@ def _checked(generator, text, styles):
     return codes, np.array([check_number("style", style, 0, most - 1, whole=True) for style in styles])
 
 
+def _free(generator, text, styles=()):
+    "The same, where z alone gives the style; raises `ValueError`."
+    if len(kinds_of(generator)) > len(KINDS):
+        raise ValueError("this generator is told fonts, and there is nothing between two: use --style")
+    return _checked(generator, text, styles)
+
+
 def write(
     generator: keras.Model,  # told letters, as from `load_generator`
     text: str,  # of Hangul syllables alone
@@ -260,9 +267,7 @@ def write_between(
     seed: int = 0,
 ) -> np.ndarray:  # float32 [steps, syllables, h, w, c]; raises `ValueError`
     "A text on the way from one style to another."
-    codes, styles = _checked(generator, text, styles)
-    if len(kinds_of(generator)) > len(KINDS):
-        raise ValueError("this generator is told fonts, and there is nothing between two: use --style")
+    codes, styles = _free(generator, text, styles)
     path = latent_path(*_z_of(generator, styles, seed), steps)
     return _lines(generator, codes, path, np.zeros(steps, np.int32))
 
@@ -282,3 +287,38 @@ class HangulFonts(HangulGAN):
 def build_fonts(hp: HyperParameters, seed: int | None = None, image_shape=(32, 32, 1)):
     "A model that is told the font as well, untrained."
     return build_hangul(hp, seed, image_shape, HangulFonts)
+
+# %% ../../nbs/go_on/35_hangul.ipynb #4ae8fa82
+def find_style(
+    generator: keras.Model,  # told letters alone
+    text: str,  # what the glyphs show
+    images,  # [len(text), h, w, c], bytes or floats in [-1, 1]
+    steps: int = 200,
+    seed: int = 0,  # of the z's that it begins with
+) -> np.ndarray:  # float32 [z_size], in [-1, 1]
+    "The z whose glyphs are nearest to given ones: the nearest of `MOST_STYLES`, moved down the mean distance by Adam."
+    (codes, _), real = _free(generator, text), to_unit_range(np.asarray(images))
+    if len(codes) != len(real):
+        raise ValueError(f"there are {len(real)} glyphs for {len(codes)} syllables: give one of each")
+    candidates = _z_of(generator, np.arange(MOST_STYLES), seed)
+    away = np.abs(_lines(generator, codes, candidates, np.zeros(MOST_STYLES, np.int32)) - real)
+    z = keras.Variable(candidates[[away.mean(axis=(1, 2, 3, 4)).argmin()]])
+    optimizer = keras.optimizers.Adam(0.02)
+    _, *letters = with_labels(candidates[:1], codes, KINDS)
+    for _ in range(steps):
+        with tf.GradientTape() as tape:
+            fake = generator([tf.repeat(z, len(codes), axis=0), *letters], training=False)
+            loss = tf.reduce_mean(tf.abs(fake - real))
+        optimizer.apply([tape.gradient(loss, z)], [z])
+        z.assign(tf.clip_by_value(z, -1, 1))
+    return z.numpy()[0]
+
+
+def write_like(
+    generator: keras.Model,  # as for `find_style`
+    text: str,
+    z: np.ndarray,  # [z_size]
+) -> np.ndarray:  # float32 [len(text), h, w, c] in [-1, 1]
+    "A text in the style of a z of one's own, as from `find_style`."
+    codes, _ = _free(generator, text)
+    return _lines(generator, codes, z[None], np.zeros(1, np.int32))[0]
