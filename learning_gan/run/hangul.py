@@ -197,6 +197,7 @@ def build_hangul(hp: HyperParameters, seed: int | None = None, image_shape=(32, 
     return build_gan(hp, seed, image_shape, partial(kind, reading=last, less=less))
 
 # %% ../../nbs/go_on/35_hangul.ipynb #045470f9
+#| code-fold: true
 MOST_STYLES = 1_000
 
 
