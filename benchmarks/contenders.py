@@ -381,7 +381,7 @@ RACES |= {
     }
     for count in (10_000, 100_000, 1_000_000)
 }
-RACES["scaling epochs"] = {f"{n} epochs a turn": partial(through_train, POST, n) for n in (1, 8)}
+RACES["scaling epochs"] = {f"{n} a turn": partial(through_train, POST, n) for n in (1, 8)}
 RACES |= {
     f"devices {name} {n}": dict.fromkeys(CORES, partial(through_fit, recipe(name, batch_size=n), updates))
     for name, n, updates in (("post", 100, 550), ("post", 1_000, 50), ("post", 10_000, 5), ("dcgan", 100, 20))
