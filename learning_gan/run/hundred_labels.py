@@ -390,11 +390,9 @@ class VirtualAdversary(Directed):
 
     def d_loss(self, real_images, fake_images=None, training=True):
         "Cross entropy of the labelled images, and how much the answers to real images change when they are pushed."
-        n = tf.shape(real_images)[0]
-        images, labels = self.labelled_batch(n // 2)
-        here = self.answers(real_images)
-        seen = tf.concat([images, real_images + self.push(real_images, here)], axis=0)
-        logits, pushed = tf.split(self.discriminator(seen, training=training)[1], [n // 2, n])
+        images, labels = self.labelled_batch(tf.shape(real_images)[0] // 2)
+        logits, here = self.discriminator(images, training=training)[1], self.answers(real_images)
+        pushed = self.answers(real_images + self.push(real_images, here))
         sorted_wrong = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         return tf.reduce_mean(sorted_wrong) + tf.reduce_mean(disagreement(here, pushed))
 
